@@ -1,0 +1,1 @@
+"""Files to batches: catalog > fetch | synthetic > images > cache > splits > loader."""

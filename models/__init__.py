@@ -1,0 +1,1 @@
+"""The networks a run can train; they know neither files nor wandb."""

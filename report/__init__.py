@@ -1,0 +1,1 @@
+"""Finished runs to verdicts and tables; pure, takes plain records."""
