@@ -1,1 +1,6 @@
 """The networks a run can train; they know neither files nor wandb."""
+
+from models.build import MODEL_NAMES, ModelConfig, build_model
+from models.errors import ModelError
+
+__all__ = ["MODEL_NAMES", "ModelConfig", "ModelError", "build_model"]

@@ -1,0 +1,58 @@
+"""Where bpsweep keeps images, caches and the embedded server's store: one folder, BPSWEEP_HOME."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+class HomeError(ValueError):
+    """The folder for data and caches cannot be used."""
+
+
+def home() -> Path:
+    """Return the folder for everything bpsweep keeps, made if it is not there.
+
+    Raises:
+        HomeError: It cannot be made or written.
+    """
+    given = os.environ.get("BPSWEEP_HOME")
+    folder = Path(given).expanduser() if given else platformdirs.user_cache_path("bpsweep")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError as error:
+        raise HomeError(_explain(folder, error.strerror or str(error))) from error
+    if not writable:
+        raise HomeError(_explain(folder, "no permission to write"))
+    return folder.resolve()
+
+
+def _explain(folder: Path, reason: str) -> str:
+    return (
+        f"bpsweep cannot keep its data and caches in {str(folder)!r}: {reason}. "
+        "Set BPSWEEP_HOME to a folder you may write to."
+    )
+
+
+def data_dir(given: Path | None = None) -> Path:
+    """Return the image folder: the one given, else BPSWEEP_DATA_DIR, else the embedded set's."""
+    if given is not None:
+        return given
+    named = os.environ.get("BPSWEEP_DATA_DIR")
+    return Path(named).expanduser() if named else embedded_data_dir()
+
+
+def embedded_data_dir() -> Path:
+    """Return the folder of the embedded synthetic set."""
+    return home() / "data" / "synthetic"
+
+
+def cache_root() -> Path:
+    """Return the folder that holds the image caches."""
+    return home() / "cache"
+
+
+def store_dir() -> Path:
+    """Return the folder of the embedded server's database and uploads."""
+    return home() / "server"
