@@ -7,14 +7,11 @@ the cache root that ends with its process, and renamed when whole: `KEY` is alwa
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -26,10 +23,9 @@ from threadpoolctl import threadpool_limits
 
 from data.catalog import Catalog
 from data.errors import CacheError, ImageError
+from data.folders import Progress, build_folder, count_cpus, lock_folder
 from data.geometry import GEOMETRIES, Geometry, resize_image
 from data.images import decode_image, read_bytes
-
-Progress = Callable[[int, int], None]  # (images done, images in all)
 
 _FORMAT: Final = 1  # raise when the meaning of the arrays changes
 _MAX_SIZE: Final = 512
@@ -105,26 +101,19 @@ def build_cache(
             cannot be written. Nothing is left then, nor after an interruption.
     """
     key = _find_key(catalog, settings)
-    final, building = cache_root / key, cache_root / f".{key}.building"
+    final = cache_root / key
     try:
-        cache_root.mkdir(parents=True, exist_ok=True)
-        with _lock(cache_root / ".lock"):
+        with lock_folder(cache_root):
             found = _open_folder(final)
             if found is not None:
                 return found
-            for left in cache_root.glob(".*.building"):  # by a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
-            building.mkdir()
-            try:
-                _fill_folder(building, catalog, settings, progress, n_workers or _n_cpus())
+            with build_folder(final) as building:
+                _fill_folder(building, catalog, settings, progress, n_workers or count_cpus())
                 if _find_key(catalog, settings) != key:
                     raise CacheError(
                         f"images in {str(catalog.folder)!r} changed while they were read; "
                         "start again when nothing writes there"
                     )
-                building.rename(final)
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
         raise CacheError(
             f"cannot write the image cache in {str(cache_root)!r}: {error.strerror or error}; "
@@ -256,18 +245,6 @@ def _describe(
     }
 
 
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock, which the system releases whatever ends this process."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _first(items: list[str]) -> str:
     more = len(items) - _SHOWN
     return "; ".join(items[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _n_cpus() -> int:
-    return len(os.sched_getaffinity(0))
