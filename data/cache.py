@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from data.catalog import Catalog
 from data.errors import CacheError, ImageError
-from data.folders import Progress, build_folder, count_cpus, lock_folder
+from data.folders import BUILDING_SUFFIX, Progress, build_folder, count_cpus, lock_folder
 from data.geometry import GEOMETRIES, Geometry, resize_image
 from data.images import decode_image, read_bytes
 
@@ -107,6 +108,8 @@ def build_cache(
             found = _open_folder(final)
             if found is not None:
                 return found
+            for left in cache_root.glob(f".*{BUILDING_SUFFIX}"):  # by processes that were killed
+                shutil.rmtree(left, ignore_errors=True)
             with build_folder(final) as building:
                 _fill_folder(building, catalog, settings, progress, n_workers or count_cpus())
                 if _find_key(catalog, settings) != key:

@@ -7,11 +7,10 @@ hr_post_exposure, and beside it the TIFFs it names (the bucket's `Microscopy/tra
 import csv
 import difflib
 import hashlib
-import re
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, get_args
 
 import pandas as pd
 
@@ -77,11 +76,10 @@ class Subset:
         Raises:
             CatalogError: not such a text; the message gives the nearest that is.
         """
-        match = re.fullmatch(rf"({'|'.join(DOSE_LEVELS)})(?:-(\d+h(?:\+\d+h)*))?", text)
-        if match is not None:
-            hours = {int(hour[:-1]) for hour in (match[2] or "").split("+") if hour} or set(HOURS)
-            if hours <= set(HOURS):
-                return Subset(cast(DoseLevel, match[1]), tuple(sorted(hours)))
+        dose, dash, after = text.partition("-")
+        hours = parse_hours(after) if dash else HOURS
+        if dose in DOSE_LEVELS and hours:
+            return Subset(dose, hours)
         nearest = difflib.get_close_matches(text, _all_names(), n=1, cutoff=0.0)[0]
         raise CatalogError(
             f"subset {text!r} is unknown; did you mean {nearest!r}? Allowed are a dose level "
@@ -93,6 +91,13 @@ class Subset:
         if self.hours == HOURS:
             return self.dose
         return f"{self.dose}-" + "+".join(f"{hour}h" for hour in self.hours)
+
+
+def parse_hours(text: str) -> tuple[int, ...]:
+    """Hours written as `4h` or `4h+24h`, ascending; none of them where one is not allowed."""
+    names = {f"{hour}h": hour for hour in HOURS}
+    hours = {names.get(part) for part in text.split("+")}
+    return tuple(sorted(hour for hour in hours if hour)) if None not in hours else ()
 
 
 def read_catalog(data_dir: Path) -> Catalog:

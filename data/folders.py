@@ -10,27 +10,41 @@ from typing import Final
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
 
-_SUFFIX: Final = ".building"
+BUILDING_SUFFIX: Final = ".building"
 
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, made if need be; the system ends it whatever ends this process."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    path = folder / ".bpsweep-lock"
+    while True:
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_same(file.fileno(), path):
+                continue  # whoever held it before removed it: that lock binds nobody any more
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
 def build_folder(final: Path) -> Iterator[Path]:
     """Give a temporary folder beside `final` to fill; rename it, or on any error remove it.
 
-    Call it under the lock of `final.parent`: what killed processes left there is removed too.
+    Call it under the lock of `final.parent`: what a killed process left of it is removed too.
     """
-    for left in final.parent.glob(f".*{_SUFFIX}"):
-        shutil.rmtree(left, ignore_errors=True)
-    building = final.with_name(f".{final.name}{_SUFFIX}")
+    building = final.with_name(f".{final.name}{BUILDING_SUFFIX}")
+    shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     try:
         yield building

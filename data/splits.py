@@ -1,14 +1,16 @@
 """Training and validation rows: seeded, stratified by particle, whole groups on one side."""
 
 import hashlib
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from data.catalog import Catalog
+from data.catalog import Catalog, format_meta
 from data.errors import SplitError
 
 SPLITS: Final = ("image", "well")
@@ -102,3 +104,37 @@ def _check_sides(
                 f"split {method!r} leaves no {' and no '.join(missing) or 'image'} in "
                 f"{name}; take a subset with more {method}s or split by image"
             )
+
+
+def write_split(catalog: Catalog, split: Split, folder: Path) -> None:
+    """Write `train.csv`, `val.csv` and `split.json` (method, seed, checksums) into a folder.
+
+    The tables have the columns of `meta.csv` and its order of rows.
+
+    Raises:
+        SplitError: the folder cannot be written.
+    """
+    checksums = {"split": split.checksum, "catalog": catalog.checksum}
+    sides = {"train": split.train, "val": split.val}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, rows in sides.items():
+            text = format_meta(catalog.table.iloc[np.sort(rows)])
+            checksums[f"{name}.csv"] = hashlib.sha256(text.encode()).hexdigest()
+            _write_whole(folder / f"{name}.csv", text)
+        about = {"method": split.method, "seed": split.seed, "sha256": checksums}
+        _write_whole(folder / "split.json", json.dumps(about, indent=1) + "\n")
+    except OSError as error:
+        raise SplitError(
+            f"cannot write the split to {str(folder)!r}: {error.strerror or error}; "
+            "choose another folder with --out"
+        ) from error
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.building")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -94,7 +94,7 @@ def make_synthetic(
     marker = {"format": _FORMAT, **asdict(settings)}
     try:
         with lock_folder(folder.parent):
-            if folder.exists():
+            if folder.exists() and any(folder.iterdir()):
                 _check_same(folder, marker)
                 return
             table = lay_out_cells(settings.n_images, settings.hours, settings.seed)

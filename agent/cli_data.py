@@ -1,0 +1,113 @@
+"""`bpsweep data`: make the embedded set, build caches, write splits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from agent import home
+from agent.errors import AgentError
+from data import folders
+from data.cache import CacheSettings, build_cache
+from data.catalog import Catalog, Subset, read_catalog, select
+from data.errors import DataError
+from data.splits import SPLITS, make_split, write_split
+from data.synthetic import SyntheticSettings, make_synthetic
+
+app = typer.Typer(no_args_is_help=True, help="Images and labels: make, cache, split.")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="DIR",
+        help="Folder with meta.csv and the TIFFs it names.",
+        show_default="the embedded synthetic set's",
+    ),
+]
+SubsetName = Annotated[
+    str, typer.Option("--subset", help="Dose level and hours: hi-4h, all-4h+24h, all.")
+]
+
+
+@app.command("make")
+def make_command(
+    data_dir: DataDir = None,
+    n_images: Annotated[int, typer.Option("--n-images", min=1)] = 9000,
+    hours: Annotated[
+        str, typer.Option(help="Hours after irradiation, as 4h or 4h+24h+48h.")
+    ] = "4h",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    plate_effect: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
+    well_effect: Annotated[float, typer.Option(min=0, max=1)] = 0.3,
+) -> None:
+    """Render a synthetic set in the layout of the real one."""
+    with _errors():
+        folder = home.data_dir(data_dir)
+        settings = SyntheticSettings(
+            n_images, Subset.parse(f"all-{hours}").hours, seed, plate_effect, well_effect
+        )
+        with _bar("rendering") as progress:
+            make_synthetic(folder, settings, progress)
+        typer.echo(f"{len(read_catalog(folder))} synthetic images in {folder}")
+
+
+@app.command("cache")
+def cache_command(
+    data_dir: DataDir = None,
+    subset: SubsetName = "hi-4h",
+    image_size: Annotated[int, typer.Option("--image-size", help="Pixels a side.")] = 64,
+) -> None:
+    """Decode every image of a subset once, into one array for training."""
+    with _errors():
+        catalog = _read_subset(data_dir, subset)
+        with _bar("decoding") as progress:
+            cache = build_cache(catalog, CacheSettings(image_size), home.cache_root(), progress)
+        typer.echo(f"{len(catalog)} images in {cache.folder}")
+
+
+@app.command("split")
+def split_command(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where train.csv, val.csv go.")],
+    data_dir: DataDir = None,
+    subset: SubsetName = "hi-4h",
+    by: Annotated[str, typer.Option("--by", help=f"One of {', '.join(SPLITS)}.")] = "image",
+    seed: Annotated[int, typer.Option(min=0)] = 42,
+) -> None:
+    """Write train.csv and val.csv in the columns of meta.csv; needs the labels only."""
+    with _errors():
+        catalog = _read_subset(data_dir, subset)
+        split = make_split(catalog, by, seed)
+        write_split(catalog, split, out)
+        typer.echo(f"{len(split.train)} training and {len(split.val)} validation rows in {out}")
+        typer.echo(f"split checksum {split.checksum}")
+
+
+def _read_subset(data_dir: Path | None, subset: str) -> Catalog:
+    return select(read_catalog(home.data_dir(data_dir)), Subset.parse(subset))
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn what the user can mend into a message and exit code 2."""
+    try:
+        yield
+    except (DataError, AgentError) as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[folders.Progress]:
+    """A progress bar on the terminal (nothing where there is none), fed by a callback."""
+    console = Console(stderr=True)
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
