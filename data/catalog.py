@@ -213,7 +213,7 @@ def _raise_at_first(
         index = int(wrong.to_numpy().argmax())
         more = f" ({int(wrong.sum())} such rows)" if wrong.sum() > 1 else ""
         raise CatalogError(
-            f"{path}, row {index + 1}: {values.name} is {values.iloc[index]!r}; {allowed}{more}"
+            f"{path}, row {index + 1}: {values.name} is {values.tolist()[index]!r}; {allowed}{more}"
         )
 
 

@@ -68,10 +68,10 @@ def lay_out_cells(n_images: int, hours: tuple[int, ...], seed: int) -> pd.DataFr
     weights = [p.n_cells * _well_share(p, well) for p, well in wells]
     n_cells = _apportion(n_images, np.array(weights))
     if n_cells.min() < 1:
-        n_needed = int(np.ceil(sum(weights) / min(weights)))
+        n_enough = int(np.ceil(sum(weights) / min(weights)))
         raise SyntheticError(
-            f"n_images {n_images} leaves a well without a cell; hours "
-            f"{', '.join(map(str, hours))} need at least {n_needed}"
+            f"n_images {n_images} leaves a well without a cell; for hours "
+            f"{', '.join(map(str, hours))} {n_enough} suffice"
         )
     rng = np.random.default_rng((seed, len(wells)))
     table = pd.concat(
