@@ -5,9 +5,7 @@ from pathlib import Path
 
 import platformdirs
 
-
-class HomeError(ValueError):
-    """The folder for data and caches cannot be used."""
+from agent.errors import HomeError
 
 
 def home() -> Path:

@@ -1,5 +1,7 @@
 """The multi-layer perceptron of the published baseline, in torch."""
 
+import itertools
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -27,13 +29,12 @@ class MLP(nn.Module):
         self.register_buffer("pixel_mean", torch.zeros(n_pixels))
         self.register_buffer("pixel_scale", torch.ones(n_pixels))
         sizes = (n_pixels, *HIDDEN_UNITS, n_labels)
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
-        for layer in self.layers:
+        layers = [nn.Linear(n_in, n_out) for n_in, n_out in itertools.pairwise(sizes)]
+        for layer in layers:
             bound = (6.0 / (layer.in_features + layer.out_features)) ** 0.5
             nn.init.uniform_(layer.weight, -bound, bound)
             nn.init.uniform_(layer.bias, -bound, bound)
+        self.layers = nn.ModuleList(layers)
 
     def standardize(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
         """Set the statistics of the training part: mean and scale (S*S,) float32 by pixel."""

@@ -1,0 +1,33 @@
+"""`python -m agent`: what `wandb agent` starts; trains one configuration."""
+
+import signal
+import sys
+from types import FrameType
+
+from agent.errors import AgentError
+from agent.trial import run_trial
+from data.errors import DataError
+from models import ModelError
+
+
+def main() -> int:
+    """Train one configuration; return the exit status."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        run_trial()
+    except (AgentError, DataError, ModelError) as error:
+        print(f"bpsweep: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bpsweep: stopped; the epochs logged so far are kept.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """Take SIGTERM, which is how an agent ends a run, as Ctrl-C: tidy up and go."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""The command line: `bpsweep`."""
+
+import os
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+
+from agent import cli_data, home
+from agent.agents import default_n_agents
+from agent.errors import AgentError
+from agent.local_server import (
+    ServerAddress,
+    named_server,
+    running_server,
+    serve_command,
+)
+from agent.sweepfile import read_sweep_file
+from data.errors import DataError
+from report.table import describe, draw_table, write_csv, write_json
+from report.verdict import DEFAULT_TARGET, ReportError, Verdict, judge
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="W&B sweeps for radiation-damage microscopy, with or without the internet.",
+    epilog="First steps: `bpsweep run sweeps/quick.yaml`. Data and results live in BPSWEEP_HOME.",
+)
+app.add_typer(cli_data.app, name="data")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with meta.csv and the TIFFs it names. "
+        "[default: $BPSWEEP_DATA_DIR, else the embedded synthetic set]"
+    ),
+]
+Target = Annotated[float, typer.Option(help="Validation accuracy to reach, a share in (0, 1].")]
+
+
+@app.command()
+def run(
+    sweep_yaml: Annotated[Path, typer.Argument(help="The sweep, as sweeps/quick.yaml.")],
+    agents: Annotated[
+        int | None, typer.Option(min=1, help="Agents at once. [default: one a core, up to 4]")
+    ] = None,
+    data_dir: DataDir = None,
+    target: Target = DEFAULT_TARGET,
+) -> None:
+    """Work off a sweep: data, cache, server, stock agents, verdict.
+
+    Interrupt it at any time; the same command goes on where it was. Without WANDB_API_KEY the
+    embedded server is used, and nothing leaves this machine.
+    """
+    console = Console()
+    file = read_sweep_file(sweep_yaml)
+    # The commands below load wandb, torch and scikit-learn: seconds that a typo need not wait for.
+    from agent.sweep import SweepJob, export_environment, open_sweep, work_off  # noqa: PLC0415
+    from agent.worksite import prepare_caches, prepare_data  # noqa: PLC0415
+
+    n_agents = agents or default_n_agents(file.n_runs)
+    count = "runs without a set end" if file.n_runs is None else f"{file.n_runs} runs"
+    console.print(f"{sweep_yaml}: a {file.config['method']} sweep of {count}, {n_agents} agents")
+    folder = prepare_data(data_dir, console)
+    prepare_caches(file, folder, console)
+    with ExitStack() as stack:
+        server = _enter_server(stack, console)
+        export_environment(server.environment)
+        job = SweepJob(file, folder, server, n_agents)
+        path = open_sweep(job, console)
+        try:
+            work_off(job, path, console)
+        except KeyboardInterrupt:
+            console.print("Stopped. The same command goes on with what is left:")
+            console.print(f"  bpsweep run {sweep_yaml}", highlight=False)
+            raise
+        _print_report(path, target, console)
+    console.print(f"This table again: bpsweep report {path}", highlight=False)
+    if server.embedded:
+        console.print("The runs in a browser: bpsweep serve", highlight=False)
+
+
+def _enter_server(stack: ExitStack, console: Console) -> ServerAddress:
+    """Give the server that the environment names, else the embedded one for the block's length."""
+    if (named := named_server(home.store_dir())) is not None:
+        console.print(f"W&B server: {named.url}")
+        return named
+    server = stack.enter_context(running_server(home.store_dir()))
+    console.print(f"Embedded server: {server.url} (this machine only)")
+    return server
+
+
+def _print_report(path: str, target: float, console: Console) -> Verdict:
+    from agent.tracking import read_sweep  # noqa: PLC0415
+
+    verdict = judge(read_sweep(path), target)
+    console.print(draw_table(verdict))
+    for line in describe(verdict):
+        console.print(line, highlight=False)
+    return verdict
+
+
+@app.command()
+def report(
+    sweep: Annotated[str, typer.Argument(help="entity/project/id, or the id alone.")],
+    target: Target = DEFAULT_TARGET,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the verdict as JSON here.")
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write one line a configuration here.")
+    ] = None,
+) -> None:
+    """Say which configurations of a sweep reach the target, and which is best."""
+    from agent.sweep import export_environment  # noqa: PLC0415
+
+    console = Console()
+    with ExitStack() as stack:
+        export_environment(_enter_server(stack, console).environment)
+        verdict = _print_report(sweep, target, console)
+    for file, write in ((json_file, write_json), (csv_file, write_csv)):
+        if file is not None:
+            file.write_text(write(verdict), encoding="utf-8")
+            console.print(f"Written: {file}", highlight=False)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def serve(context: typer.Context) -> None:
+    """Run the embedded W&B server until Ctrl-C; prints what to export. See `serve --help`."""
+    command = serve_command(home.store_dir(), *context.args)
+    os.execv(command[0], command)  # noqa: S606  # becomes the server: signals go straight to it
+
+
+def main() -> None:
+    """Run the command line; errors a user can mend end it with status 2 and one message."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as leave:
+        sys.exit(leave.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    except (AgentError, DataError, ReportError) as error:
+        print(f"bpsweep: {error}", file=sys.stderr)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """Take SIGTERM as Ctrl-C: end what was started, then go."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

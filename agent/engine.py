@@ -1,0 +1,176 @@
+"""One epoch of learning and one of prediction, the same calls for torch and scikit-learn."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.neural_network import MLPClassifier
+from torch import nn
+from torch.nn import functional
+
+from agent.config import RunConfig
+from data.loader import Batch, Loader
+from models import ModelConfig, build_model
+from models.mlp import MLP
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+class Engine(Protocol):
+    """A model with its optimiser."""
+
+    def fit_epoch(self, batches: Iterable[Batch]) -> float:
+        """Learn from every batch once; return the mean training loss over the images."""
+
+    def predict(self, batches: Iterable[Batch]) -> NDArray[np.float32]:
+        """Return probabilities (N, L) in [0, 1], in the order of the batches."""
+
+    def weights(self) -> Weights:
+        """Return a copy of everything learnt, float32 arrays by name."""
+
+
+def build_engine(config: RunConfig, n_labels: int, training: Loader) -> Engine:
+    """Build the model and optimiser of a run.
+
+    Args:
+        config: The run's settings.
+        n_labels: Number of labels L of the task.
+        training: The training part; the MLPs standardise pixels by its statistics.
+    """
+    model = build_model(
+        ModelConfig(
+            model=config.model,
+            image_size=config.image_size,
+            n_labels=n_labels,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+    )
+    if isinstance(model, MLPClassifier):
+        return SklearnEngine(model, *measure_pixels(training), exclusive=is_exclusive(config))
+    if isinstance(model, MLP):
+        mean, scale = measure_pixels(training)
+        model.standardize(torch.from_numpy(mean), torch.from_numpy(scale))
+    return TorchEngine(model, config)
+
+
+def is_exclusive(config: RunConfig) -> bool:
+    """Tell whether exactly one label holds for each image of the run's task."""
+    return config.task == "single-label"
+
+
+def measure_pixels(training: Loader) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and standard deviation (S*S,) of every pixel over the training part.
+
+    A pixel that never changes gets scale 1, as in scikit-learn's StandardScaler.
+    """
+    mean = _average(batch.images for batch in training.epoch(0))
+    squares = (np.square(batch.images - mean) for batch in training.epoch(0))
+    scale = np.sqrt(_average(squares))
+    scale[scale < 1e-6] = 1
+    return mean.ravel(), scale.ravel()
+
+
+def _average(batches: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the mean (1, Y, X) over the images of all batches (B, 1, Y, X), summed in float64."""
+    sums = [(batch.sum(axis=0, dtype=np.float64), len(batch)) for batch in batches]
+    total = np.sum([one for one, _ in sums], axis=0)
+    return (total / sum(n for _, n in sums)).astype(np.float32)
+
+
+class TorchEngine:
+    """A torch network under Adam: cross-entropy for one label, binary cross-entropy for many."""
+
+    def __init__(self, model: nn.Module, config: RunConfig) -> None:
+        self._model = model
+        self._exclusive = is_exclusive(config)
+        self._optimizer = torch.optim.Adam(
+            model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+
+    def fit_epoch(self, batches: Iterable[Batch]) -> float:
+        """Learn from every batch once; return the mean training loss over the images."""
+        self._model.train()
+        loss_sum, n_images = 0.0, 0
+        for batch in batches:
+            loss = self._loss(torch.from_numpy(batch.images), torch.from_numpy(batch.labels))
+            self._optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+            self._optimizer.step()
+            loss_sum += loss.item() * len(batch.images)
+            n_images += len(batch.images)
+        return loss_sum / n_images
+
+    def _loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        logits = self._model(images)  # (B, L)
+        if self._exclusive:
+            return functional.cross_entropy(logits, labels)
+        return functional.binary_cross_entropy_with_logits(logits, labels)
+
+    @torch.no_grad()
+    def predict(self, batches: Iterable[Batch]) -> NDArray[np.float32]:
+        """Return probabilities (N, L) in [0, 1], in the order of the batches."""
+        self._model.eval()
+        outputs = [self._model(torch.from_numpy(batch.images)) for batch in batches]
+        logits = torch.cat(outputs)
+        probabilities = logits.softmax(dim=1) if self._exclusive else logits.sigmoid()
+        return probabilities.numpy()
+
+    def weights(self) -> Weights:
+        """Return a copy of every parameter and buffer by name."""
+        return {name: value.numpy().copy() for name, value in self._model.state_dict().items()}
+
+
+class SklearnEngine:
+    """scikit-learn's MLPClassifier on standardised pixels, one `partial_fit` an epoch."""
+
+    def __init__(
+        self,
+        model: MLPClassifier,
+        mean: NDArray[np.float32],
+        scale: NDArray[np.float32],
+        exclusive: bool,
+    ) -> None:
+        self._model = model
+        self._mean = mean
+        self._scale = scale
+        self._exclusive = exclusive
+
+    def fit_epoch(self, batches: Iterable[Batch]) -> float:
+        """Learn from every image once; return the mean training loss over the images.
+
+        scikit-learn batches and shuffles by itself and wants the whole part in one array.
+        """
+        parts = [(self._standardize(batch), batch.labels) for batch in batches]
+        pixels = np.concatenate([part[0] for part in parts])
+        labels = np.concatenate([part[1] for part in parts])
+        classes = np.arange(labels.shape[1])
+        # class numbers (N,) where one label holds, else the matrix (N, L)
+        targets = labels.argmax(axis=1) if self._exclusive else labels.astype(np.int64)
+        self._model.partial_fit(pixels, targets, classes=classes)
+        return float(self._model.loss_)
+
+    def _standardize(self, batch: Batch) -> NDArray[np.float32]:
+        return (batch.images.reshape(len(batch.images), -1) - self._mean) / self._scale
+
+    def predict(self, batches: Iterable[Batch]) -> NDArray[np.float32]:
+        """Return probabilities (N, L) in [0, 1], in the order of the batches."""
+        outputs = [self._model.predict_proba(self._standardize(batch)) for batch in batches]
+        return np.concatenate(outputs).astype(np.float32)
+
+    def weights(self) -> Weights:
+        """Return a copy of every weight matrix (in, out), bias, and the pixel statistics."""
+        arrays: Weights = {"pixel_mean": self._mean, "pixel_scale": self._scale}
+        for i, (matrix, bias) in enumerate(
+            zip(self._model.coefs_, self._model.intercepts_, strict=True)
+        ):
+            arrays[f"layers.{i}.weight"] = matrix.astype(np.float32)
+            arrays[f"layers.{i}.bias"] = bias.astype(np.float32)
+        return arrays

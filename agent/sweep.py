@@ -1,0 +1,162 @@
+"""One sweep worked off: created or taken up again, agents started, watched, and judged."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from agent import home
+from agent.agents import AgentGroup
+from agent.errors import TrackingError
+from agent.local_server import ServerAddress
+from agent.progress import draw_progress
+from agent.sweepfile import SweepFile
+from agent.tracking import SweepProgress, watch_sweep
+
+POLL_S = 2.0
+OVER = ("FINISHED", "CANCELED", "STOPPED", "CRASHED", "FAILED")
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """A sweep to work off, and with what.
+
+    Args:
+        file: The checked YAML.
+        data_dir: The image folder.
+        server: Where the sweep lives.
+        n_agents: Number of agents at once.
+    """
+
+    file: SweepFile
+    data_dir: Path
+    server: ServerAddress
+    n_agents: int
+
+    @property
+    def memo(self) -> Path:
+        """The file that remembers which sweep this YAML on this data became at this server."""
+        where = str(home.store_dir()) if self.server.embedded else self.server.url
+        key = json.dumps([where, self.file.text, str(self.data_dir.resolve())])
+        digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+        return home.home() / "sweeps" / f"{self.file.path.stem}-{digest}.json"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for agents and runs."""
+        return {
+            **self.server.environment,
+            "BPSWEEP_HOME": str(home.home()),
+            "BPSWEEP_DATA_DIR": str(self.data_dir.resolve()),
+            "WANDB_DIR": str(home.home()),
+        }
+
+
+def open_sweep(job: SweepJob, console: Console) -> str:
+    """Return the path of the sweep to work on: the unfinished one of before, else a new one."""
+    if job.memo.exists():
+        path = str(json.loads(job.memo.read_text(encoding="utf-8"))["sweep"])
+        try:
+            progress = watch_sweep(path)
+        except TrackingError:
+            progress = None  # deleted, or another account: a new sweep is right
+        if progress is not None and not is_over(progress):
+            n_retried = retry_interrupted(job.server, path) if job.server.embedded else 0
+            again = f", {n_retried} interrupted to be run again" if n_retried else ""
+            console.print(f"Continuing sweep {path}: {progress.n_finished} finished{again}.")
+            return path
+    path = create_sweep(job)
+    job.memo.parent.mkdir(parents=True, exist_ok=True)
+    temporary = job.memo.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"sweep": path}) + "\n", encoding="utf-8")
+    temporary.replace(job.memo)
+    console.print(f"Created sweep {path}")
+    return path
+
+
+def is_over(progress: SweepProgress) -> bool:
+    """Tell whether a sweep has ended with nothing left to run again."""
+    return progress.state in OVER and progress.n_interrupted == 0
+
+
+def create_sweep(job: SweepJob) -> str:
+    """Create the sweep with the stock `wandb sweep`; return "entity/project/id".
+
+    Raises:
+        TrackingError: wandb refused; its own words are in the message.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "wandb", "sweep", str(job.file.path)],
+        env={**os.environ, **job.environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    found = re.search(r"wandb agent (\S+/\S+/\S+)", said)
+    if done.returncode != 0 or found is None:
+        raise TrackingError(f"`wandb sweep {job.file.path}` failed:\n{said.strip()}")
+    return found.group(1)
+
+
+def retry_interrupted(server: ServerAddress, path: str) -> int:
+    """Have the embedded server hand out again what was interrupted; return how many."""
+    key = server.environment["WANDB_API_KEY"]
+    request = urllib.request.Request(  # noqa: S310  # our own http address
+        f"{server.url}/api/sweeps/{path}/retry",
+        method="POST",
+        headers={"Authorization": "Basic " + b64encode(f"api:{key}".encode()).decode()},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        retried = json.loads(answer.read())["retried"]
+    return len(retried)
+
+
+def work_off(job: SweepJob, path: str, console: Console) -> SweepProgress:
+    """Run agents on a sweep until none is left, showing progress; return its last state.
+
+    An interruption ends agents and runs before it goes on to the caller.
+    """
+    log_dir = home.home() / "logs" / path.replace("/", "-")
+    agents = AgentGroup(path, job.n_agents, job.environment, log_dir)
+    progress = watch_sweep(path)
+    try:
+        with Live(draw_progress(progress, job.file), console=console, transient=True) as live:
+            while agents.n_alive:
+                time.sleep(POLL_S)
+                progress = _watch(path, progress)
+                live.update(draw_progress(progress, job.file))
+    finally:
+        agents.stop()
+    progress = watch_sweep(path)
+    if progress.n_runs == 0 or progress.state not in OVER:
+        logs = ", ".join(str(path) for path in agents.log_paths)
+        console.print(
+            f"[yellow]All agents ended before the sweep did[/yellow]; they wrote to {logs}."
+        )
+    return progress
+
+
+def _watch(path: str, last: SweepProgress) -> SweepProgress:
+    """Look again; a server that does not answer for a moment changes nothing."""
+    try:
+        return watch_sweep(path)
+    except TrackingError:
+        return last
+
+
+def export_environment(environment: Mapping[str, str]) -> None:
+    """Point this process's own wandb client at the server in use."""
+    os.environ.update(environment)

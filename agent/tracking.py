@@ -1,0 +1,236 @@
+"""Everything said to W&B, cloud or embedded; the one module that imports wandb."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import wandb
+from numpy.typing import NDArray
+
+from agent.errors import TrackingError
+from agent.local_server import CLOUD_URL
+from report import metrics
+from report.confusion import Confusion
+from report.records import RunRecord, SweepRecord, swept_names
+
+PROVENANCE = "provenance"
+INIT_TIMEOUT_S = 60.0
+FINISH_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image to log: pixels (Y, X) or (Y, X, 3) uint8, and what it shows."""
+
+    pixels: NDArray[np.uint8]
+    caption: str
+
+
+class TrackedRun:
+    """One run at W&B, open from `with` to its end; an exception in between marks it failed.
+
+    Raises:
+        TrackingError: The server does not answer, at the start or when the run is handed over.
+    """
+
+    def __enter__(self) -> Self:
+        settings = wandb.Settings(init_timeout=INIT_TIMEOUT_S, finish_timeout_raises=True)
+        if "WANDB_FINISH_TIMEOUT" not in os.environ:
+            settings.finish_timeout = FINISH_TIMEOUT_S
+        try:
+            self._run = wandb.init(settings=settings, save_code=False)
+        except wandb.errors.CommError as error:
+            raise TrackingError(
+                f"the W&B server {server_url()} does not answer, so the run was not started: "
+                f"{error}. Is it running (`bpsweep serve`)? Is WANDB_BASE_URL right?"
+            ) from error
+        self._run.define_metric(metrics.EPOCH)
+        self._run.define_metric("*", step_metric=metrics.EPOCH)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._run.finish(exit_code=0 if error is None else 1)
+        except TimeoutError:
+            raise TrackingError(
+                f"the W&B server {server_url()} does not answer, so the run's end could not be "
+                f"handed over. Nothing is lost: everything logged is in {self._run.dir!r}; when "
+                f"the server is back, `wandb sync {Path(self._run.dir).parent}` uploads it."
+            ) from error
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The settings that the sweep, or nobody, chose; typed."""
+        return {key: value for key, value in self._run.config.items() if key != PROVENANCE}
+
+    @property
+    def id(self) -> str:
+        """The run's id, unique in its project."""
+        return str(self._run.id)
+
+    def save_config(self, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
+        """Keep the resolved settings and what the run is made from."""
+        self._run.config.update({**config, PROVENANCE: dict(provenance)})
+        if provenance.get("synthetic"):
+            self._run.tags = (*(self._run.tags or ()), "synthetic")
+
+    def log_epoch(self, values: Mapping[str, float]) -> None:
+        """Log one epoch's metrics; the epoch's number is the step."""
+        self._run.log(dict(values), step=int(values[metrics.EPOCH]))
+
+    def save_summary(self, values: Mapping[str, Any]) -> None:
+        """Keep values in the run's summary, where sweeps and tables look."""
+        self._run.summary.update(dict(values))
+
+    def log_pictures(self, pictures: Mapping[str, Iterable[Picture]]) -> None:
+        """Log named groups of pictures."""
+        self._run.log(
+            {
+                name: [wandb.Image(picture.pixels, caption=picture.caption) for picture in group]
+                for name, group in pictures.items()
+            }
+        )
+
+    def log_confusion(self, confusion: Confusion) -> None:
+        """Log the numbers of a confusion matrix as a table."""
+        table = wandb.Table(
+            columns=["true \\ predicted", *confusion.columns],
+            data=[
+                [name, *map(int, counts)]
+                for name, counts in zip(confusion.rows, confusion.counts, strict=True)
+            ],
+        )
+        self._run.log({"confusion/table": table})
+
+    def save_artifact(self, folder: Path, metadata: Mapping[str, Any]) -> None:
+        """Save a folder as this run's model artifact, `model-<run id>`."""
+        artifact = wandb.Artifact(f"model-{self.id}", type="model", metadata=dict(metadata))
+        artifact.add_dir(str(folder))
+        self._run.log_artifact(artifact)
+
+
+def server_url() -> str:
+    """Return the address of the W&B server in use."""
+    return os.environ.get("WANDB_BASE_URL", CLOUD_URL)
+
+
+def read_sweep(path: str) -> SweepRecord:
+    """Read a sweep and all its runs through the public API.
+
+    Args:
+        path: "entity/project/sweep", "project/sweep", or the sweep's id alone.
+
+    Raises:
+        TrackingError: No such sweep, no key, or the server does not answer.
+    """
+    try:
+        sweep = wandb.Api(timeout=30).sweep(path)
+        runs = tuple(_read_run(run) for run in sweep.runs)
+    except (wandb.errors.Error, ValueError, OSError) as error:
+        raise TrackingError(
+            f"sweep {path!r} cannot be read from {server_url()}: {error} "
+            "Give it as entity/project/id, as `wandb sweep` printed it."
+        ) from error
+    return SweepRecord(
+        path="/".join(sweep.path),
+        name=str(sweep.name),
+        state=str(sweep.state),
+        config=sweep.config,
+        runs=runs,
+        url=str(sweep.url),
+    )
+
+
+def _read_run(run: Any) -> RunRecord:
+    rows = run.history(samples=10_000, pandas=False)
+    history = sorted((row for row in rows if metrics.EPOCH in row), key=lambda r: r[metrics.EPOCH])
+    return RunRecord(
+        id=str(run.id),
+        name=str(run.name),
+        state=str(run.state),
+        config=dict(run.config),
+        history=tuple(history),
+    )
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """A run at work: its name, its swept values, and the latest value of each metric."""
+
+    name: str
+    swept: Mapping[str, Any]
+    latest: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """How far a sweep is.
+
+    Args:
+        state: As W&B spells it: PENDING, RUNNING, PAUSED, FINISHED, ...
+        counts: Number of runs by state.
+        running: Those at work.
+    """
+
+    state: str
+    counts: Mapping[str, int]
+    running: tuple[RunProgress, ...]
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs there are."""
+        return sum(self.counts.values())
+
+    @property
+    def n_finished(self) -> int:
+        """Number of runs that did all their epochs."""
+        return self.counts.get("finished", 0)
+
+    @property
+    def n_interrupted(self) -> int:
+        """Number of runs that ended without finishing."""
+        return sum(self.counts.get(state, 0) for state in ("crashed", "failed", "killed"))
+
+    @property
+    def n_done(self) -> int:
+        """Number of runs that ended, one way or the other."""
+        return self.n_finished + self.n_interrupted
+
+
+def watch_sweep(path: str) -> SweepProgress:
+    """Look at a sweep without reading its runs' histories.
+
+    Raises:
+        TrackingError: No such sweep, or the server does not answer.
+    """
+    try:
+        sweep = wandb.Api(timeout=10).sweep(path)
+        runs = list(sweep.runs)
+    except (wandb.errors.Error, ValueError, OSError) as error:
+        raise TrackingError(
+            f"sweep {path!r} cannot be read from {server_url()}: {error}"
+        ) from error
+    swept = swept_names(sweep.config)
+    return SweepProgress(
+        state=str(sweep.state),
+        counts=Counter(str(run.state) for run in runs),
+        running=tuple(
+            RunProgress(
+                name=str(run.name),
+                swept={name: run.config.get(name) for name in swept},
+                latest=dict(run.summary),
+            )
+            for run in runs
+            if run.state == "running"
+        ),
+    )

@@ -1,0 +1,102 @@
+"""The training loop: epochs, what each is worth, and the best of them. Knows nothing of wandb."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.config import RunConfig
+from agent.engine import Engine, Weights, build_engine, is_exclusive
+from agent.errors import DivergedError
+from agent.inputs import Inputs
+from report import metrics
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one epoch gave.
+
+    Args:
+        epoch: Its number, from 1.
+        values: Every metric of report.metrics.LOGGED by name.
+        probabilities: (N, L) float32 in [0, 1] over the validation part.
+    """
+
+    epoch: int
+    values: dict[str, float]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The epoch with the best validation accuracy (the earliest of equals) and its weights."""
+
+    best: EpochResult
+    best_weights: Weights
+    n_epochs: int
+
+
+Listener = Callable[[EpochResult], None]
+
+
+def train(config: RunConfig, inputs: Inputs, listen: Listener) -> TrainResult:
+    """Train one configuration once.
+
+    Args:
+        config: The run's settings.
+        inputs: Training and validation batches.
+        listen: Called after every epoch.
+
+    Raises:
+        DivergedError: The training or validation loss became infinite or NaN.
+    """
+    engine = build_engine(config, inputs.n_labels, inputs.training)
+    best: EpochResult | None = None
+    best_weights: Weights = {}
+    started_s = time.perf_counter()
+    for epoch in range(1, config.epochs + 1):
+        result = run_epoch(config, engine, inputs, epoch, started_s)
+        listen(result)
+        if best is None or _accuracy(result) > _accuracy(best):
+            best, best_weights = result, engine.weights()
+    assert best is not None  # config.epochs is at least 1
+    return TrainResult(best, best_weights, config.epochs)
+
+
+def run_epoch(
+    config: RunConfig, engine: Engine, inputs: Inputs, epoch: int, started_s: float
+) -> EpochResult:
+    """Learn from the training part once and measure the validation part.
+
+    Raises:
+        DivergedError: A loss is not finite.
+    """
+    before_s = time.perf_counter()
+    train_loss = engine.fit_epoch(inputs.training.epoch(epoch))
+    fit_s = time.perf_counter() - before_s
+    probabilities = engine.predict(inputs.validation.epoch(0))
+    if not (np.isfinite(train_loss) and np.isfinite(probabilities).all()):
+        raise DivergedError(
+            f"training diverged in epoch {epoch}: train/loss is {train_loss!r}. "
+            f"learning_rate={config.learning_rate!r} is likely too high for this model."
+        )
+    truth = inputs.validation_labels
+    exclusive = is_exclusive(config)
+    predicted = metrics.decide(probabilities, exclusive)
+    values = {
+        metrics.EPOCH: epoch,
+        metrics.TRAIN_LOSS: train_loss,
+        metrics.VAL_LOSS: metrics.log_loss(truth, probabilities, exclusive),
+        metrics.VAL_ACCURACY: metrics.accuracy(truth, predicted),
+        metrics.VAL_JACCARD: metrics.jaccard(truth, predicted),
+        metrics.VAL_HAMMING: metrics.hamming(truth, predicted),
+        metrics.IMAGES_PER_S: inputs.n_training / fit_s,
+        metrics.ELAPSED_S: time.perf_counter() - started_s,
+    }
+    return EpochResult(epoch, values, probabilities)
+
+
+def _accuracy(result: EpochResult) -> float:
+    return result.values[metrics.VAL_ACCURACY]

@@ -1,0 +1,73 @@
+"""What a sweep needs before its first run: images, and their caches, with progress shown."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from agent import home
+from agent.inputs import load_catalog
+from agent.sweepfile import SweepFile
+from data.cache import CacheSettings, build_cache, open_cache
+from data.synthetic import SyntheticSettings, make_synthetic
+
+EMBEDDED = SyntheticSettings()
+"""The set that a newcomer's first sweep runs on."""
+
+
+@contextmanager
+def progress_bar(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar with count, time gone and time left while work goes on."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def prepare_data(given: Path | None, console: Console) -> Path:
+    """Return the image folder; the embedded synthetic set is made where nothing is named.
+
+    Raises:
+        DataError, HomeError: It cannot be made.
+    """
+    folder = home.data_dir(given)
+    if folder == home.embedded_data_dir() and not (folder / "meta.csv").exists():
+        console.print(
+            f"No real images named (--data-dir, BPSWEEP_DATA_DIR): making the synthetic set "
+            f"in {folder}, {EMBEDDED.n_images:,} images."
+        )
+        with progress_bar(console, "Synthetic images") as show:
+            make_synthetic(folder, EMBEDDED, progress=show)
+    return folder
+
+
+def prepare_caches(file: SweepFile, data_dir: Path, console: Console) -> None:
+    """Build every image cache that the sweep's runs will open.
+
+    Raises:
+        DataError: Labels or images are not usable; the message lists them.
+    """
+    for chosen in file.combinations(("subset", "image_size")):
+        catalog = load_catalog(data_dir, chosen["subset"])
+        settings = CacheSettings(image_size=chosen["image_size"])
+        if open_cache(catalog, settings, home.cache_root()) is not None:
+            continue
+        label = f"Caching {chosen['subset']} at {settings.image_size} px"
+        with progress_bar(console, label) as show:
+            build_cache(catalog, settings, home.cache_root(), progress=show)

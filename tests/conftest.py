@@ -1,0 +1,26 @@
+"""What every test starts from: no W&B settings of the user's, a home and a folder of its own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL_SET = Path(__file__).parents[2] / "shared" / "bps" / "train"
+
+
+@pytest.fixture(autouse=True)
+def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Clear WANDB_* and BPSWEEP_*, and work in a temporary folder with a home in it."""
+    for name in [name for name in os.environ if name.startswith(("WANDB_", "BPSWEEP_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("BPSWEEP_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def real_set() -> Path:
+    """Give the folder with the real labels and one real image, or skip."""
+    if not (REAL_SET / "meta.csv").is_file():
+        pytest.skip(f"the real labels are not at {REAL_SET}")
+    return REAL_SET
