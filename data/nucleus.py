@@ -21,7 +21,7 @@ _DIAMETER, _DIAMETER_SPREAD = 92.0, 0.22  # median pixels, log-normal sigma
 _MIN_SIDE, _MAX_SIDE = 60, 280  # of the published images
 _PSF_SIGMA: Final = 0.9  # a Gaussian of the Airy disc's width, 0.33 um at half maximum
 _FOCUS_SIGMA, _FOCUS_SIGMA_SPREAD = 1.7, 0.25  # median, log-normal sigma
-_FOCUS_HEIGHT, _FOCUS_HEIGHT_SPREAD = 1.3, 0.45  # times the nucleus, log-normal sigma
+_FOCUS_HEIGHT, _FOCUS_HEIGHT_SPREAD = 1.9, 0.40  # times the nucleus, log-normal sigma
 _ION_FOCUS_WIDTH: Final = 1.2  # foci of dense damage are wider
 _P_BLURRED, _P_EMPTY, _P_NEIGHBOUR = 0.03, 0.01, 0.35
 
@@ -178,24 +178,23 @@ def _render_nucleoplasm(
 ) -> Floats:
     """(Y, X) diffuse 53BP1, about 1 in the middle, with specks and without the nucleoli."""
     squared = outline.radius_squared(shape)
-    softness = 0.06 + 0.04 * defocus
-    dome = _dome(squared, softness)
+    dome = _dome(squared, rng.uniform(0.03, 0.10) + 0.04 * defocus)
     coarse, fine = textures.cut(shape, rng)
     focused = 1 / (1 + defocus)
-    texture = 1 + np.float32(0.16) * coarse + np.float32(0.07 * focused) * fine
+    texture = 1 + np.float32(0.06) * coarse + np.float32(rng.uniform(0.02, 0.06) * focused) * fine
     n_nucleoli = int(rng.integers(1, 5))
     places = outline.place(*_draw_disc(n_nucleoli, 0.6, rng))
     sigmas = rng.uniform(3, 8, n_nucleoli) + defocus
-    texture -= _render_spots(places, sigmas, rng.uniform(0.15, 0.5, n_nucleoli), shape)
+    texture -= _render_spots(places, sigmas, rng.uniform(0.03, 0.35, n_nucleoli), shape)
     return dome * np.maximum(texture, np.float32(0.2))
 
 
 def _dome(squared: Floats, softness: float) -> Floats:
-    """Light by squared radius: an ellipsoid's thickness with a soft edge, and a halo outside."""
-    inside = np.sqrt(np.clip(1 + np.float32(softness) - squared, 0, None))
-    light: Floats = np.float32(0.88) * inside + np.float32(0.12) * np.exp(
-        np.float32(-1.1) * squared
-    )
+    """Light by squared radius: thick in the middle, a soft edge, a halo of scattered light."""
+    # The bound keeps the exponential finite in float32; it is dark there long before.
+    edge = 1 / (1 + np.exp(np.minimum((squared - 1) * np.float32(0.5 / softness), 80)))
+    light: Floats = (np.float32(0.92) - np.float32(0.34) * np.minimum(squared, 1)) * edge
+    light += np.float32(0.1) * np.exp(np.float32(-0.9) * squared)
     return light
 
 
@@ -214,7 +213,7 @@ def _render_neighbour(
         short,
         rng.uniform(0, np.pi),
     )
-    return np.float32(rng.lognormal(-0.2, 0.4)) * _dome(other.radius_squared(shape), 0.2)
+    return np.float32(rng.lognormal(-0.2, 0.4)) * _dome(other.radius_squared(shape), 0.15)
 
 
 @dataclass(frozen=True)
@@ -233,20 +232,27 @@ def _draw_foci(damage: Damage, outline: _Ellipse, rng: np.random.Generator) -> _
     direction = rng.uniform(0, np.pi)  # the beam's, the same for all ions of an image
     for _ in range(rng.poisson(damage.n_tracks * area)):
         n_foci = 1 + rng.poisson(damage.n_per_track - 1)
-        crossing = outline.place(*_draw_disc(1, 0.75, rng))
-        along = _draw_row(n_foci, rng)[:, None]
-        row = crossing + along * np.array([[np.sin(direction), np.cos(direction)]])
+        row = _draw_row(n_foci, outline, direction, rng)
         points.append(row + rng.normal(0, 0.8, row.shape))
     places = np.concatenate(points)
     return _Foci(places, np.arange(len(places)) >= n_scattered)
 
 
-def _draw_row(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(n,) positions along a track around 0, a little over a micrometre apart."""
-    steps = rng.gamma(4, 7.0 / 4, n)
-    along = np.cumsum(steps)
-    centred: NDArray[np.float64] = along - along.mean()
-    return centred
+def _draw_row(
+    n: int, outline: _Ellipse, direction: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(n, 2) places on one ion's way through the nucleus, a little over a micrometre apart."""
+    (u,), (v,) = _draw_disc(1, 0.75, rng)
+    turn = direction - outline.turn
+    du, dv = np.cos(turn) / outline.long, np.sin(turn) / outline.short  # a pixel along the track
+    # Where the track enters and leaves: |(u, v) + t (du, dv)| = 0.9.
+    a, b, c = du**2 + dv**2, u * du + v * dv, u**2 + v**2 - 0.9**2
+    reach = np.sqrt(b**2 - a * c) / a
+    enters, leaves = -b / a - reach, -b / a + reach
+    along = np.cumsum(rng.gamma(4, 7.0 / 4, n))
+    along *= min(1.0, (leaves - enters) / along[-1])
+    along += np.clip(-along.mean(), enters, leaves - along[-1])
+    return outline.place(u + along * du, v + along * dv)
 
 
 def _draw_disc(

@@ -27,7 +27,7 @@ from data.images import write_image
 from data.nucleus import Damage, Stain, Textures, render_nucleus
 from data.plates import lay_out_cells
 
-_FORMAT: Final = 1  # raise when the same settings give other bytes
+_FORMAT: Final = 2  # raise when the same settings give other bytes
 _CHUNK: Final = 64  # images a worker takes at a time
 _IMAGES, _PLATES, _WELLS = range(3)  # streams of random numbers
 
@@ -41,8 +41,8 @@ FOCI_TABLE: Final = {
     ("X-ray", 0.1): {4: 0.77, 24: 0.53, 48: 0.39},
     ("X-ray", 1.0): {4: 1.80, 24: 0.61, 48: 0.39},
 }
-_FOCI_SCALE: Final = 4.0  # rendered foci per one of the table: 7 at 1 Gy of X-rays after 4 h
-_FOCI_PER_TRACK: Final = 2.6
+_FOCI_SCALE: Final = 6.0  # rendered foci per one of the table: 11 at 1 Gy of X-rays after 4 h
+_FOCI_PER_TRACK: Final = 3.0
 
 
 @dataclass(frozen=True)
