@@ -1,0 +1,159 @@
+"""`python -m server --store DIR`: serve one store until told to stop."""
+
+import argparse
+import ipaddress
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+
+from server import folder
+from server.app import create_app
+from server.context import Context
+from server.errors import StoreError
+from server.settings import DEFAULT_PROJECT, Settings
+from server.store import users
+
+EXIT_STORE, EXIT_IN_USE = 2, 3
+# Open connections (a paused agent's, a browser's) get this long after SIGINT or SIGTERM.
+SHUTDOWN_S = 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="Serve W&B's sweeps, runs, files and artifacts to the stock wandb client.",
+    )
+    defaults = Settings(Path())
+    parser.add_argument("--store", type=Path, required=True, help="folder of the database")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, help="port (default: the last one, or a free one)")
+    parser.add_argument(
+        "--allow-remote",
+        action="store_true",
+        help="let --host be reachable from other machines: whoever has the key can then read and"
+        " change everything here, and the key travels unencrypted, so use it inside a trusted"
+        " network or behind a TLS proxy",
+    )
+    parser.add_argument(
+        "--lease-seconds",
+        type=float,
+        default=defaults.lease_seconds,
+        help="a run silent for so long, its agent too, has crashed (default %(default)s)",
+    )
+    parser.add_argument(
+        "--max-attempts",
+        type=int,
+        default=defaults.max_attempts,
+        help="hand out a crashed configuration again by itself, up to so many attempts"
+        " (default %(default)s: only when asked)",
+    )
+    parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning"])
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve, and return the exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if not is_loopback(options.host) and not options.allow_remote:
+        parser.error(
+            f"--host {options.host} can be reached from other machines. Add --allow-remote if you"
+            " mean it: whoever has the key can then read and change everything here, and the key"
+            " travels unencrypted"
+        )
+    if options.lease_seconds <= 0 or options.max_attempts < 1:
+        parser.error("--lease-seconds is more than 0 and --max-attempts at least 1")
+    logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(message)s")
+    store = options.store.expanduser().resolve()
+    settings = Settings(
+        store, lease_seconds=options.lease_seconds, max_attempts=options.max_attempts
+    )
+    try:
+        folder.prepare_folder(store)
+        with folder.hold_lock(store):
+            serve(settings, options.host, options.port, options.log_level)
+    except folder.StoreInUseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_IN_USE
+    except StoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_STORE
+    return 0
+
+
+def serve(settings: Settings, host: str, port: int | None, log_level: str) -> None:
+    """Serve a store that this process has locked.
+
+    Raises:
+        StoreError: The store or the port cannot be used.
+    """
+    key = folder.ensure_key(settings.store)
+    chosen = folder.choose_port(settings.store, host, port)
+    app = create_app(settings)
+    context: Context = app.state.context
+    with context.database.write() as db:
+        users.save_user(db, settings.entity, key)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=chosen,
+        log_level=log_level,
+        access_log=log_level == "debug",
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        server_header=False,
+    )
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared
+    url = f"http://[{shown}]:{chosen}" if ":" in shown else f"http://{shown}:{chosen}"
+    try:
+        _Server(config, settings, url, key).run()
+    finally:
+        folder.remove_address(settings.store)
+
+
+class _Server(uvicorn.Server):
+    """Says where it serves as soon as it does."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings, url: str, key: str) -> None:
+        super().__init__(config)
+        self._settings, self._url, self._key = settings, url, key
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            folder.write_address(self._settings.store, self._url, self._settings.entity)
+            print(describe_start(self._settings, self._url, self._key), flush=True)
+
+
+def describe_start(settings: Settings, url: str, key: str) -> str:
+    """Return what the user needs: the address, the page, the lines to export."""
+    return "\n".join(
+        [
+            f"Serving {settings.store} at {url}",
+            f"Page: {url}/ (log in with the API key)",
+            "",
+            f"export WANDB_BASE_URL={url}",
+            f"export WANDB_API_KEY={key}",
+            f"export WANDB_ENTITY={settings.entity}",
+            f"export WANDB_PROJECT={DEFAULT_PROJECT}",
+            "",
+            "Stop it with Ctrl-C.",
+        ]
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""The app factory: one server over one store."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from server import api, files, filestream, leases, pages
+from server.auth import Auth, UnauthorizedError
+from server.context import Context, get_context
+from server.errors import ServerError
+from server.graphql.common import Operation
+from server.graphql.execute import execute
+from server.limits import parse_object, read_body
+from server.scheduler import Scheduler
+from server.settings import Settings
+from server.store import Database
+from server.uploads import Uploads
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the server as an ASGI app. The store is opened here and closed at shutdown.
+
+    Raises:
+        StoreError: The database cannot be opened.
+    """
+    context = build_context(settings)
+    app = FastAPI(
+        title="bpsweep server",
+        lifespan=_watch_leases,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.context = context
+    app.add_exception_handler(ServerError, _answer_error)
+    app.post("/graphql")(post_graphql)
+    app.get("/healthz")(get_health)
+    app.post("/sdk/otel/{rest:path}")(drop_telemetry)
+    app.include_router(filestream.router)
+    app.include_router(files.router)
+    app.include_router(api.router)
+    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+    app.include_router(pages.router)  # last: its paths match any entity and project
+    return app
+
+
+def build_context(settings: Settings) -> Context:
+    """Open the store and return what the handlers share."""
+    database = Database(settings.database)
+    return Context(
+        settings=settings,
+        database=database,
+        uploads=Uploads(settings.uploads, settings.max_upload_bytes),
+        auth=Auth(settings, database),
+        scheduler=Scheduler(database, secrets.token_hex(8), settings.max_attempts),
+        started_at=time.time(),
+    )
+
+
+async def post_graphql(request: Request) -> Response:
+    """Answer one GraphQL operation."""
+    context = get_context(request)
+    user = context.auth.require_user(request)
+    body = parse_object(await read_body(request, context.settings.max_body_bytes))
+    base_url = str(request.base_url).rstrip("/")
+
+    def work() -> Response:
+        with context.database.read() as db:
+            status, answer = execute(Operation(context, user, base_url, db), body)
+        return JSONResponse(answer, status_code=status)
+
+    return await run_in_threadpool(work)
+
+
+async def get_health() -> dict[str, str]:
+    """Say that the server is up; needs no key."""
+    return {"status": "ok"}
+
+
+async def drop_telemetry(rest: str) -> Response:
+    """Take the client's telemetry and forget it: nothing leaves this machine."""
+    return Response(status_code=200)
+
+
+def _answer_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ServerError)
+    # Both shapes: W&B's clients read `errors` or `error`.
+    answer = {"error": str(error), "errors": [{"message": str(error)}]}
+    headers = {"WWW-Authenticate": "Basic"} if isinstance(error, UnauthorizedError) else None
+    return JSONResponse(answer, status_code=error.status, headers=headers)
+
+
+@asynccontextmanager
+async def _watch_leases(app: FastAPI) -> AsyncIterator[None]:
+    """End silent runs while the server is up; close the store when it goes down."""
+    context: Context = app.state.context
+    task = asyncio.create_task(_expire_forever(context))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        context.database.close()
+
+
+async def _expire_forever(context: Context) -> None:
+    lease_s = context.settings.lease_seconds
+    while True:
+        await asyncio.sleep(min(5.0, lease_s / 4))
+        try:
+            await run_in_threadpool(expire_leases, context)
+        except Exception:  # the next round may succeed, e.g. when the disk has room again
+            logger.exception("could not look after the leases")
+
+
+def expire_leases(context: Context) -> list[str]:
+    """End the runs that have been silent for a lease time during which we were listening."""
+    now = time.time()
+    lease_s = context.settings.lease_seconds
+    if now - context.started_at < lease_s:
+        return []
+    with context.database.read() as db:
+        if not leases.has_silent_runs(db, now - lease_s):
+            return []
+    with context.database.write() as db:
+        return leases.expire_leases(db, now - lease_s, max_attempts=context.settings.max_attempts)

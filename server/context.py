@@ -1,0 +1,29 @@
+"""What the request handlers share: settings, store, uploads, keys and the scheduler."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from server.auth import Auth
+from server.scheduler import Scheduler
+from server.settings import Settings
+from server.store import Database
+from server.uploads import Uploads
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of one server; made by the app factory, kept on the app, never global."""
+
+    settings: Settings
+    database: Database
+    uploads: Uploads
+    auth: Auth
+    scheduler: Scheduler
+    started_at: float
+
+
+def get_context(request: Request) -> Context:
+    """Return the context of the app that serves a request."""
+    context: Context = request.app.state.context
+    return context

@@ -1,0 +1,257 @@
+"""Sweeps and agents: created, changed, read; the agents' heartbeats."""
+
+import json
+import secrets
+import time
+from typing import Any
+
+from ariadne import MutationType, ObjectType
+
+from server import leases, search
+from server.errors import BadRequestError, ConflictError, NotFoundError
+from server.graphql.common import Info, build_list_page, get_operation, read_path
+from server.graphql.projects import list_runs_page
+from server.ids import decode_id, encode_id, format_time
+from server.jsontext import parse_json
+from server.store import Connection, Row, agents, history, projects, runs, sweeps, trials
+
+mutation = MutationType()
+sweep_type = ObjectType("Sweep")
+agent_type = ObjectType("Agent")
+
+STATES = ("PENDING", "RUNNING", "PAUSED", "FINISHED", "CANCELED")
+_STOPPED = {"FINISHED": "the sweep was stopped", "CANCELED": "the sweep was canceled"}
+
+
+@mutation.field("upsertSweep")
+def upsert_sweep(_: None, info: Info, input: dict[str, Any]) -> Row:
+    warnings: list[str] = []
+    with get_operation(info).server.database.write() as db:
+        if input.get("id"):
+            sweep = _require_sweep(db, input["id"])
+            if input.get("config"):
+                warnings = _update_config(db, sweep, input)
+        else:
+            sweep, warnings = _create_sweep(db, info, input)
+        if input.get("id") and input.get("state"):
+            _change_state(db, sweeps.get_sweep(db, sweep["id"]), input["state"].upper())
+        sweep = sweeps.get_sweep(db, sweep["id"])
+    return {
+        "sweep": sweep,
+        "config_validation_warnings": warnings,
+        "inserted": not input.get("id"),
+    }
+
+
+def _create_sweep(db: Connection, info: Info, values: dict[str, Any]) -> tuple[Row, list[str]]:
+    config, warnings = search.read_config(values.get("config") or "")
+    names = read_path(
+        info,
+        values.get("entity_name") or config.get("entity"),
+        values.get("project_name") or config.get("project"),
+    )
+    project = projects.ensure_project(db, *names)
+    sweep = sweeps.create_sweep(
+        db,
+        project["id"],
+        display_name=values.get("display_name") or config.get("name"),
+        description=values.get("description") or config.get("description"),
+        config=values["config"],
+        method=config["method"],
+        controller=values.get("controller"),
+        scheduler=values.get("scheduler"),
+        seed=config.get("seed", secrets.randbelow(2**31)),
+        run_count_expected=search.count_expected(config),
+    )
+    filters = parse_json(values.get("prior_runs_filters"), "priorRunsFilters", dict)
+    if filters:
+        prior = runs.list_runs(db, project["id"], filters=filters)
+        sweeps.set_prior_runs(db, sweep["id"], [run["id"] for run in prior])
+    return sweep, warnings
+
+
+def _update_config(db: Connection, sweep: Row, values: dict[str, Any]) -> list[str]:
+    config, warnings = search.read_config(values["config"])
+    changed = {"display_name": values.get("display_name") or config.get("name")}
+    if yaml_differs(values["config"], sweep["config"]):
+        if sweep["state"] != "PENDING" or trials.count_configurations(db, sweep["id"]):
+            raise ConflictError(
+                f"sweep {sweep['name']} has begun ({sweep['state']}): its config can only be"
+                " changed before the first agent gets a run; create a new sweep instead"
+            )
+        changed |= {
+            "config": values["config"],
+            "method": config["method"],
+            "description": values.get("description") or config.get("description"),
+            "run_count_expected": search.count_expected(config),
+        }
+    sweeps.save_sweep(db, sweep["id"], **changed)
+    return warnings
+
+
+def yaml_differs(first: str, second: str) -> bool:
+    """Return whether two sweep configs mean different things."""
+    return search.read_config(first)[0] != search.read_config(second)[0]
+
+
+def _change_state(db: Connection, sweep: Row, state: str) -> None:
+    if state not in STATES:
+        raise BadRequestError(f"a sweep's state is one of {', '.join(STATES)}, got {state!r}")
+    if state == sweep["state"]:
+        return
+    sweeps.save_sweep(db, sweep["id"], state=state, state_reason=_STOPPED.get(state))
+    for run in runs.list_sweep_runs(db, sweep["id"]) if state in _STOPPED else []:
+        trial = trials.find_trial(db, run["id"])
+        if run["state"] in runs.OPEN and trial is not None and trial["queued"]:
+            trials.save_trial(db, trial["id"], queued=0)
+            runs.end_run(db, run["id"], "killed", _STOPPED[state])
+        elif state == "CANCELED":
+            leases.request_stop(db, run, _STOPPED[state])
+    if state == "RUNNING":
+        leases.finish_if_done(db, sweep["id"])
+
+
+@mutation.field("deleteSweep")
+def delete_sweep(_: None, info: Info, input: dict[str, Any]) -> Row:
+    with get_operation(info).server.database.write() as db:
+        sweeps.delete_sweep(db, _require_sweep(db, input["id"])["id"])
+    return {"success": True}
+
+
+@mutation.field("createAgent")
+def create_agent(_: None, info: Info, input: dict[str, Any]) -> Row:
+    names = read_path(info, input.get("entity_name"), input.get("project_name"))
+    with get_operation(info).server.database.write() as db:
+        project = projects.require_project(db, *names)
+        sweep = sweeps.find_sweep(db, project["id"], input["sweep"])
+        if sweep is None:
+            raise NotFoundError(f"sweep {'/'.join(names)}/{input['sweep']} does not exist")
+        sweeps.save_sweep(db, sweep["id"], heartbeat_at=time.time())
+        return {"agent": agents.create_agent(db, sweep["id"], input["host"])}
+
+
+@mutation.field("agentHeartbeat")
+def answer_heartbeat(_: None, info: Info, input: dict[str, Any]) -> Row:
+    operation = get_operation(info)
+    run_states = parse_json(input.get("run_state"), "runState", dict)
+    number = decode_id("Agent", input["id"])
+    commands = operation.server.scheduler.answer_heartbeat(number, run_states)
+    return {"agent": agents.find_agent(operation.db, number), "commands": json.dumps(commands)}
+
+
+def _require_sweep(db: Connection, graphql_id: str) -> Row:
+    return sweeps.get_sweep(db, decode_id("Sweep", graphql_id))
+
+
+@sweep_type.field("id")
+def resolve_id(sweep: Row, _: Info) -> str:
+    return encode_id("Sweep", sweep["id"])
+
+
+@sweep_type.field("createdAt")
+def resolve_created_at(sweep: Row, _: Info) -> str | None:
+    return format_time(sweep["created_at"])
+
+
+@sweep_type.field("updatedAt")
+def resolve_updated_at(sweep: Row, _: Info) -> str | None:
+    return format_time(sweep["updated_at"])
+
+
+@sweep_type.field("heartbeatAt")
+def resolve_heartbeat_at(sweep: Row, _: Info) -> str | None:
+    return format_time(sweep["heartbeat_at"])
+
+
+@sweep_type.field("earlyStopJobRunning")
+def resolve_early_stop(_: Row, __: Info) -> bool:
+    return False
+
+
+@sweep_type.field("runCount")
+def resolve_run_count(sweep: Row, info: Info) -> int:
+    return sweeps.count_sweep_runs(get_operation(info).db, sweep["id"])
+
+
+@sweep_type.field("bestLoss")
+def resolve_best_loss(sweep: Row, info: Info) -> float | None:
+    metric = search.read_config(sweep["config"])[0].get("metric")
+    if metric is None:
+        return None
+    found = [
+        history.read_metric(json.loads(run["summary_metrics"]), metric["name"])
+        for run in runs.list_sweep_runs(get_operation(info).db, sweep["id"])
+    ]
+    values = [value for value in found if value is not None]
+    best = max if metric.get("goal") == "maximize" else min
+    return best(values) if values else None
+
+
+@sweep_type.field("project")
+def resolve_project(sweep: Row, info: Info) -> Row:
+    return projects.get_project(get_operation(info).db, sweep["project_id"])
+
+
+@sweep_type.field("runs")
+def resolve_runs(
+    sweep: Row,
+    info: Info,
+    filters: str | None = None,
+    order: str | None = None,
+    after: str | None = None,
+    first: int | None = None,
+    **_: Any,
+) -> Row:
+    mongo = {"$and": [{"sweep": sweep["name"]}, parse_json(filters, "filters", dict)]}
+    return list_runs_page(sweep["project_id"], info, mongo, order=order, first=first, after=after)
+
+
+@sweep_type.field("priorRuns")
+def resolve_prior_runs(sweep: Row, info: Info) -> Row:
+    db = get_operation(info).db
+    found = [runs.get_run(db, number) for number in sweeps.list_prior_run_ids(db, sweep["id"])]
+    return build_list_page(found, None, None)
+
+
+@sweep_type.field("agent")
+def resolve_agent(sweep: Row, info: Info, agent_name: str) -> Row | None:
+    return agents.find_named_agent(get_operation(info).db, sweep["id"], agent_name)
+
+
+@sweep_type.field("agents")
+def resolve_agents(
+    sweep: Row, info: Info, after: str | None = None, first: int | None = None
+) -> Row:
+    return build_list_page(agents.list_agents(get_operation(info).db, sweep["id"]), first, after)
+
+
+@agent_type.field("id")
+def resolve_agent_id(agent: Row, _: Info) -> str:
+    return encode_id("Agent", agent["id"])
+
+
+@agent_type.field("state")
+def resolve_agent_state(agent: Row, info: Info) -> str:
+    lease_s = get_operation(info).server.settings.lease_seconds
+    return "RUNNING" if time.time() - agent["heartbeat_at"] < lease_s else "KILLED"
+
+
+@agent_type.field("createdAt")
+def resolve_agent_created_at(agent: Row, _: Info) -> str | None:
+    return format_time(agent["created_at"])
+
+
+@agent_type.field("heartbeatAt")
+def resolve_agent_heartbeat_at(agent: Row, _: Info) -> str | None:
+    return format_time(agent["heartbeat_at"])
+
+
+@agent_type.field("runs")
+def resolve_agent_runs(
+    agent: Row, info: Info, after: str | None = None, first: int | None = None, **_: Any
+) -> Row:
+    found = runs.list_agent_runs(get_operation(info).db, agent["id"])
+    return build_list_page(found, first, after)
+
+
+TYPES = (mutation, sweep_type, agent_type)

@@ -1,0 +1,298 @@
+"""The next configuration of a sweep, and the runs to stop early: W&B's own engine, made repeatable.
+
+Everything here is a function of its arguments. Each draw is seeded by the sweep's seed and the
+suggestion's number, so that the same seed and the same results give the same suggestions.
+"""
+
+import difflib
+import json
+import random
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import yaml
+
+from server.errors import BadRequestError
+from server.space import NESTING, ParamValidationError, Space, engine_schema, pick_point, sweeps
+
+MAX_DRAWS = 500
+# On a finite space that is nearly used up, walking it is quicker than drawing.
+MAX_DRAWS_FINITE = 30
+# Keys beyond the schema of `sweeps` 0.2 that W&B's server reads or that are ours (seed).
+EXTRA_KEYS = {"run_cap", "seed", "settings", "job", "image_uri", "queue", "scheduler", "launch"}
+METHODS = ("grid", "random", "bayes")
+
+# numpy's global generator drives `sweeps`' bayes; one draw at a time may own it.
+_global_random = threading.Lock()
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """What the search may know about a run."""
+
+    name: str
+    state: str
+    config: dict[str, Any]
+    summary: dict[str, Any] = field(default_factory=dict)
+    metric_values: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A configuration to try: its values, identity, number in the search, and why it was chosen."""
+
+    args: dict[str, Any]
+    key: str
+    ordinal: int
+    reason: str
+
+
+@lru_cache(maxsize=256)
+def read_config(text: str) -> tuple[dict[str, Any], list[str]]:
+    """Parse and check a sweep config, and return it with warnings.
+
+    Raises:
+        BadRequestError: The YAML or the config is wrong; the message lists every problem.
+    """
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadRequestError(f"the sweep config is not YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise BadRequestError(f"a sweep config is a mapping, got {type(config).__name__}")
+    known = {key: value for key, value in config.items() if key not in EXTRA_KEYS}
+    unknown = sorted(set(known) - set(_schema_keys()))
+    notes = [_warn_about_key(key) for key in unknown]
+    problems = _find_problems({key: known[key] for key in known if key not in unknown}, config)
+    if problems:
+        raise BadRequestError("invalid sweep config: " + "; ".join(problems))
+    if config["method"] == "grid":
+        build_space(config).grid_axes  # noqa: B018 - raises where a grid is impossible
+    elif config["method"] == "bayes" and not build_space(config).searched:
+        raise BadRequestError("invalid sweep config: bayes needs at least one parameter to search")
+    return config, notes
+
+
+def count_expected(config: dict[str, Any], extra_taken: int = 0) -> int | None:
+    """Return how many runs the sweep will have, or None if nothing bounds it."""
+    cap: int | None = config.get("run_cap")
+    if config["method"] != "grid":
+        return cap
+    size = build_space(config).grid_size - extra_taken
+    return size if cap is None else min(size, cap)
+
+
+def build_space(config: dict[str, Any]) -> Space:
+    """Return the search space of a config; the same object for the same parameters."""
+    return _build_space(json.dumps(config["parameters"], sort_keys=True, default=str))
+
+
+def suggest(
+    config: dict[str, Any],
+    *,
+    seed: int,
+    ordinal: int,
+    is_taken: Callable[[str], bool],
+    past: Callable[[], Sequence[PastRun]],
+) -> Suggestion | None:
+    """Return the next configuration, or None when the space is exhausted.
+
+    Args:
+        config: A config that `read_config` has accepted.
+        seed: The sweep's seed.
+        ordinal: The number of this suggestion; a grid starts looking at this point.
+        is_taken: Whether a configuration (by key) has been handed out already.
+        past: The sweep's runs, asked for by bayes alone.
+    """
+    space = build_space(config)
+    if config["method"] == "grid":
+        return _suggest_grid(space, ordinal, is_taken)
+    if config["method"] == "random":
+        return _suggest_random(space, seed, ordinal, is_taken)
+    return _suggest_bayes(config, space, seed, ordinal, past())
+
+
+def find_runs_to_stop(config: dict[str, Any], runs: Sequence[PastRun]) -> dict[str, str]:
+    """Return the running runs that hyperband ends, by name, each with the reason."""
+    metric = config["metric"]["name"]
+    engine_runs = [
+        sweeps.SweepRun(
+            name=run.name,
+            state=run.state,
+            sampledHistory=[{metric: value} for value in run.metric_values],
+        )
+        for run in runs
+    ]
+    stopped = sweeps.stop_runs(_strip_extras(config), engine_runs)
+    return {run.name: _explain_stop(run, metric) for run in stopped}
+
+
+def _suggest_grid(space: Space, start: int, is_taken: Callable[[str], bool]) -> Suggestion | None:
+    size = space.grid_size
+    for index in range(start, size):
+        point = pick_point(space.grid_axes, index)
+        key = space.name_point(point)
+        if not is_taken(key):
+            reason = f"grid: point {index + 1} of {size}"
+            return Suggestion(space.build_args(point), key, index, reason)
+    return None
+
+
+def _suggest_random(
+    space: Space, seed: int, ordinal: int, is_taken: Callable[[str], bool]
+) -> Suggestion | None:
+    rng = random.Random(f"{seed}/{ordinal}")  # noqa: S311 - a search, not a secret
+    n_draws = MAX_DRAWS if space.finite_size is None else MAX_DRAWS_FINITE
+    for draw in range(1, n_draws + 1):
+        point = space.draw(rng)
+        key = space.name_point(point)
+        if not is_taken(key):
+            reason = f"random: seed {seed}, suggestion {ordinal + 1}, draw {draw}"
+            return Suggestion(space.build_args(point), key, ordinal, reason)
+    if space.finite_axes is None or not space.finite_size:
+        return None
+    # Almost everything is taken: walk the space once from a drawn place on.
+    start = rng.randrange(space.finite_size)
+    for step in range(space.finite_size):
+        point = pick_point(space.finite_axes, (start + step) % space.finite_size)
+        key = space.name_point(point)
+        if not is_taken(key):
+            reason = f"random: seed {seed}, suggestion {ordinal + 1}, found by walking"
+            return Suggestion(space.build_args(point), key, ordinal, reason)
+    return None
+
+
+def _suggest_bayes(
+    config: dict[str, Any], space: Space, seed: int, ordinal: int, past: Sequence[PastRun]
+) -> Suggestion:
+    flat = {
+        "method": "bayes",
+        "metric": config["metric"],
+        "parameters": {p.name: _drop_probabilities(p.config) for p in space.searched},
+    }
+    metric = config["metric"]["name"]
+    engine_runs = []
+    for run in past:
+        point = space.read_args(run.config)
+        if point is not None and _is_allowed(space, point):
+            engine_runs.append(_make_engine_run(run, point, metric))
+    with _global_random, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the engine divides by a spread of zero at first
+        before = np.random.get_state()
+        np.random.seed(_mix(seed, ordinal))
+        try:
+            run = sweeps.next_run(flat, engine_runs)
+        finally:
+            np.random.set_state(before)
+    point = {name: entry["value"] for name, entry in run.config.items()}
+    args = space.build_args(point)
+    plain = space.read_args(args) or {}
+    info = {key: float(value) for key, value in run.search_info.items() if key != "warnings"}
+    reason = (
+        f"bayes: seed {seed}, suggestion {ordinal + 1}, from {len(engine_runs)} runs; expected"
+        f" improvement {info['expected_improvement']:.3g}, predicted {metric}"
+        f" {info['predicted_value']:.4g} ± {info['predicted_value_std_dev']:.2g}"
+    )
+    return Suggestion(args, space.name_point(plain), ordinal, reason)
+
+
+def _make_engine_run(run: PastRun, point: dict[str, Any], metric: str) -> Any:
+    summary = run.summary.get(metric)
+    return sweeps.SweepRun(
+        name=run.name,
+        state=run.state,
+        config={name: {"value": value} for name, value in point.items()},
+        summaryMetrics={} if summary is None else {metric: summary},
+        sampledHistory=[{metric: value} for value in run.metric_values],
+    )
+
+
+def _is_allowed(space: Space, point: dict[str, Any]) -> bool:
+    for parameter in space.searched:
+        value = point[parameter.name]
+        if "values" in parameter.config:
+            if value not in parameter.config["values"]:
+                return False
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+    return True
+
+
+def _drop_probabilities(parameter: dict[str, Any]) -> dict[str, Any]:
+    # The engine's bayes cannot place weighted values on its axis and fails; unweighted it can.
+    return {
+        key: "categorical" if key == "distribution" and "values" in parameter else value
+        for key, value in parameter.items()
+        if key != "probabilities"
+    }
+
+
+def _mix(seed: int, ordinal: int) -> int:
+    return random.Random(f"{seed}/{ordinal}").randrange(2**32)  # noqa: S311
+
+
+def _explain_stop(run: Any, metric: str) -> str:
+    info = run.early_terminate_info
+    values = run.metric_history(metric, filter_invalid=True)
+    passed = [(band, limit) for band, limit in zip(info["bands"], info["thresholds"], strict=True)]
+    band, limit = [pair for pair in passed if pair[0] < len(values)][-1]
+    return (
+        f"hyperband: after {len(values)} values of {metric} the best is not among the top at band"
+        f" {band} (threshold {abs(limit):.6g}, latest {values[-1]:.6g})"
+    )
+
+
+def _find_problems(known: dict[str, Any], config: dict[str, Any]) -> list[str]:
+    if "parameters" in config and not isinstance(config["parameters"], dict):
+        return [f"'parameters' is a mapping of names, got {config['parameters']!r}"]
+    try:
+        problems = list(sweeps.schema_violations_from_proposed_config(known))
+    except (ValueError, ParamValidationError) as error:
+        return [str(error)]
+    method = config.get("method")
+    if method == "custom":
+        problems.append(f"method 'custom' is not served here, choose one of {METHODS}")
+    if method == "bayes" and "metric" not in config:
+        problems.append("method 'bayes' needs a 'metric' with a name and a goal")
+    if "early_terminate" in config and "metric" not in config:
+        problems.append("'early_terminate' needs a 'metric' with a name and a goal")
+    for key, lowest in (("run_cap", 1), ("seed", 0)):
+        value = config.get(key, lowest)
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            problems.append(f"{key!r} is a whole number of at least {lowest}, got {value!r}")
+    if not problems:
+        problems += _find_nested_problems(config["parameters"])
+    return problems
+
+
+def _find_nested_problems(parameters: dict[str, Any]) -> list[str]:
+    try:
+        Space(parameters)
+    except Exception as error:  # the engine raises assertions, jsonschema's and its own errors
+        message = str(error).replace(NESTING, ".").splitlines()
+        return [message[0] if message else f"invalid parameters: {parameters!r}"]
+    return []
+
+
+def _strip_extras(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key in _schema_keys()}
+
+
+def _warn_about_key(key: str) -> str:
+    near = difflib.get_close_matches(str(key), [*_schema_keys(), *EXTRA_KEYS], n=1)
+    return f"unknown key {key!r} is ignored" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+@lru_cache(maxsize=1)
+def _schema_keys() -> tuple[str, ...]:
+    return tuple(engine_schema.sweep_config_jsonschema["properties"])
+
+
+@lru_cache(maxsize=64)
+def _build_space(parameters: str) -> Space:
+    return Space(json.loads(parameters))

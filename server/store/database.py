@@ -1,0 +1,180 @@
+"""The SQLite file: one writer, pooled readers, numbered migrations."""
+
+import json
+import queue
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from server.errors import StoreError
+
+Row = dict[str, Any]
+Connection = sqlite3.Connection
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+_MAX_IDLE_READERS = 16
+MAX_MATCHED = 1_000
+
+
+class Database:
+    """A SQLite file in WAL mode.
+
+    All writes go through one connection under a lock, each in one BEGIN IMMEDIATE transaction
+    that is on disk before the caller can answer. Reads use pooled connections that see the last
+    commit.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, creating or migrating it.
+
+        Raises:
+            StoreError: The file cannot be opened, or is newer than this program.
+        """
+        self.path = path
+        self._write_lock = threading.RLock()
+        self._readers: queue.LifoQueue[Connection] = queue.LifoQueue(_MAX_IDLE_READERS)
+        try:
+            self._writer = connect(path)
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            migrate(self._writer)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open the database {path}: {error}") from error
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yield the writing connection inside one transaction, committed at the end."""
+        with self._write_lock:
+            if self._writer.in_transaction:  # the caller already holds the transaction
+                yield self._writer
+                return
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.rollback()
+                raise
+            self._writer.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yield a reading connection that sees what is committed."""
+        try:
+            reader = self._readers.get_nowait()
+        except queue.Empty:
+            reader = connect(self.path)
+            reader.execute("PRAGMA query_only = ON")
+        try:
+            yield reader
+        finally:
+            try:
+                self._readers.put_nowait(reader)
+            except queue.Full:
+                reader.close()
+
+    def close(self) -> None:
+        """Close every connection; the write-ahead log is folded into the file."""
+        while not self._readers.empty():
+            self._readers.get_nowait().close()
+        with self._write_lock:
+            self._writer.close()
+
+
+def connect(path: Path) -> Connection:
+    """Return a connection with our settings and functions."""
+    db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    db.row_factory = _make_row
+    db.execute("PRAGMA foreign_keys = ON")
+    # FULL: what was answered survives a power cut too, not only the end of this process.
+    db.execute("PRAGMA synchronous = FULL")
+    db.create_function("json_field", 2, _read_json_field, deterministic=True)
+    db.create_function("text_matches", 2, _match_text, deterministic=True)
+    return db
+
+
+def migrate(db: Connection, folder: Path = MIGRATIONS) -> int:
+    """Bring the file to the newest numbered migration and return its number.
+
+    Raises:
+        StoreError: The file was written by a newer version.
+    """
+    steps = {int(path.name.split("_")[0]): path for path in sorted(folder.glob("*.sql"))}
+    current = int(db.execute("PRAGMA user_version").fetchone()["user_version"])
+    if current > max(steps):
+        raise StoreError(
+            f"the database is at version {current}, this bpsweep knows versions up to"
+            f" {max(steps)}: use the newer bpsweep that wrote it"
+        )
+    for number in sorted(step for step in steps if step > current):
+        script = steps[number].read_text(encoding="utf-8")
+        try:
+            db.executescript(
+                f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;"
+            )
+        except sqlite3.Error:
+            if db.in_transaction:
+                db.rollback()
+            raise
+    return max(steps)
+
+
+def one(db: Connection, sql: str, *values: Any) -> Row | None:
+    """Return the first row of a query, or None."""
+    row: Row | None = db.execute(sql, values).fetchone()
+    return row
+
+
+def rows(db: Connection, sql: str, *values: Any) -> list[Row]:
+    """Return all rows of a query."""
+    found: list[Row] = db.execute(sql, values).fetchall()
+    return found
+
+
+def insert(db: Connection, table: str, **values: Any) -> int:
+    """Insert one row and return its number; table and columns are never user input."""
+    columns = ", ".join(values)
+    marks = ", ".join("?" * len(values))
+    sql = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+    number = db.execute(sql, tuple(values.values())).lastrowid
+    assert number is not None
+    return number
+
+
+def update(db: Connection, table: str, number: int, **values: Any) -> None:
+    """Set columns of the row with this id; table and columns are never user input."""
+    assignments = ", ".join(f"{column} = ?" for column in values)
+    sql = f"UPDATE {table} SET {assignments} WHERE id = ?"  # noqa: S608
+    db.execute(sql, (*values.values(), number))
+
+
+def _make_row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
+    return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
+
+
+def _match_text(pattern: str, text: Any) -> bool:
+    try:
+        return text is not None and re.search(pattern, str(text)[:MAX_MATCHED]) is not None
+    except re.error:
+        return False
+
+
+def _read_json_field(text: str | None, path: str) -> Any:
+    """Return one field of a JSON object for SQL; unlike SQLite's own it accepts NaN.
+
+    The path is a JSON list of alternatives, each a list of keys; the first that leads anywhere
+    wins, since a dot in W&B's names may be part of the name or lead into a nested object.
+    """
+    try:
+        document = json.loads(text or "{}")
+    except ValueError:
+        return None
+    for keys in json.loads(path):
+        value = document
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None:
+            return value if isinstance(value, str | int | float) else json.dumps(value)
+    return None

@@ -1,0 +1,194 @@
+"""What runs log: history, system events and console output, by line number.
+
+Every write says at which line it starts, and the same lines may come again after a retry: a line
+is stored under its number, so that repeating a write changes nothing.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from server.errors import BadRequestError
+from server.store.database import Connection, Row, one, rows, update
+
+MAX_LINE = 50_000_000
+_STREAMS = {"events": "event_lines", "output": "output_lines"}
+
+
+def write_history(
+    db: Connection, run: Row, offset: int, lines: Sequence[str], metric: str | None = None
+) -> None:
+    """Store history lines, each a JSON object with its `_step`.
+
+    Args:
+        db: The writing connection.
+        run: The run as read in this transaction.
+        offset: Number of the first line.
+        lines: JSON texts.
+        metric: Name of the metric that the run's sweep watches, kept beside each line.
+
+    Raises:
+        BadRequestError: A line is no JSON object, or the offset is absurd.
+    """
+    _check_offset(offset, lines)
+    keys: dict[str, Any] = json.loads(run["history_keys"])
+    last_step = run["last_step"]
+    records = []
+    for number, text in enumerate(lines, start=offset):
+        point = _parse_point(text)
+        step = point.get("_step", number)
+        step = int(step) if isinstance(step, int | float) and math.isfinite(step) else number
+        last_step = max(last_step, step)
+        records.append((run["id"], number, step, read_metric(point, metric), text))
+        if number >= run["history_lines"]:
+            _count_keys(keys, point)
+    db.executemany(
+        "INSERT INTO history (run_id, line, step, metric, data) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (run_id, line) DO UPDATE SET"
+        " step = excluded.step, metric = excluded.metric, data = excluded.data",
+        records,
+    )
+    update(
+        db,
+        "runs",
+        run["id"],
+        history_lines=max(run["history_lines"], offset + len(lines)),
+        history_keys=json.dumps(keys),
+        last_step=last_step,
+    )
+
+
+def write_lines(db: Connection, run: Row, stream: str, offset: int, lines: Sequence[str]) -> None:
+    """Store lines of "events" or "output".
+
+    Raises:
+        BadRequestError: The offset is absurd.
+    """
+    counter = _STREAMS[stream]
+    _check_offset(offset, lines)
+    records = [(run["id"], number, text) for number, text in enumerate(lines, start=offset)]
+    db.executemany(
+        f"INSERT INTO {stream} (run_id, line, data) VALUES (?, ?, ?)"  # noqa: S608
+        " ON CONFLICT (run_id, line) DO UPDATE SET data = excluded.data",
+        records,
+    )
+    update(db, "runs", run["id"], **{counter: max(run[counter], offset + len(lines))})
+
+
+def clear_lines(db: Connection, run_id: int) -> None:
+    """Forget everything a run has logged, for a run that starts anew under the same name."""
+    for table in ("history", "events", "output"):
+        db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))  # noqa: S608
+    update(
+        db,
+        "runs",
+        run_id,
+        history_lines=0,
+        event_lines=0,
+        output_lines=0,
+        history_keys="{}",
+        last_step=-1,
+    )
+
+
+def rewind_history(db: Connection, run_id: int, step: int) -> None:
+    """Forget the history after a step."""
+    db.execute("DELETE FROM history WHERE run_id = ? AND step > ?", (run_id, step))
+    row = one(
+        db, "SELECT max(line) AS line, max(step) AS step FROM history WHERE run_id = ?", run_id
+    )
+    assert row is not None
+    lines = 0 if row["line"] is None else row["line"] + 1
+    update(db, "runs", run_id, history_lines=lines, last_step=-1 if lines == 0 else row["step"])
+
+
+def read_steps(db: Connection, run_id: int, first: int, stop: int, limit: int) -> list[str]:
+    """Return the history lines with first <= step < stop, at most `limit`, as JSON texts."""
+    sql = """SELECT data FROM history WHERE run_id = ? AND step >= ? AND step < ?
+        ORDER BY step, line LIMIT ?"""
+    return [row["data"] for row in rows(db, sql, run_id, first, stop, limit)]
+
+
+def read_sample(db: Connection, run_id: int, table: str, limit: int) -> list[str]:
+    """Return at most `limit` lines of "history" or "events", evenly spaced, first and last in."""
+    assert table in ("history", "events")
+    sql = f"SELECT data FROM {table} WHERE run_id = ? ORDER BY line"  # noqa: S608
+    return pick_evenly([row["data"] for row in rows(db, sql, run_id)], limit)
+
+
+def read_tail(db: Connection, run_id: int, table: str, limit: int = 1) -> list[str]:
+    """Return the last lines of a stream, the oldest first."""
+    assert table in ("history", "events", "output")
+    sql = f"SELECT data FROM {table} WHERE run_id = ? ORDER BY line DESC LIMIT ?"  # noqa: S608
+    return [row["data"] for row in rows(db, sql, run_id, limit)][::-1]
+
+
+def read_output(db: Connection, run_id: int, first: int, limit: int) -> list[Row]:
+    """Return console lines from a number on."""
+    sql = "SELECT line, data FROM output WHERE run_id = ? AND line >= ? ORDER BY line LIMIT ?"
+    return rows(db, sql, run_id, first, limit)
+
+
+def read_metric_values(db: Connection, sweep_id: int) -> dict[int, list[float]]:
+    """Return the watched metric of a sweep's runs, in the order logged, by run number."""
+    found: dict[int, list[float]] = {}
+    sql = """SELECT history.run_id, history.metric FROM history
+        JOIN runs ON runs.id = history.run_id
+        WHERE runs.sweep_id = ? AND history.metric IS NOT NULL
+        ORDER BY history.run_id, history.line"""
+    for row in rows(db, sql, sweep_id):
+        found.setdefault(row["run_id"], []).append(row["metric"])
+    return found
+
+
+def read_metric(point: dict[str, Any], name: str | None) -> float | None:
+    """Return a metric's value in a logged point or summary; a dot may lead into an object."""
+    if name is None:
+        return None
+    value: Any = point.get(name)
+    if value is None and "." in name:
+        value = point
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def pick_evenly(items: list[str], limit: int) -> list[str]:
+    """Return at most `limit` items, evenly spaced, with the first and the last."""
+    if len(items) <= limit:
+        return items
+    if limit < 2:
+        return items[:limit]
+    return [items[round(i * (len(items) - 1) / (limit - 1))] for i in range(limit)]
+
+
+def _check_offset(offset: int, lines: Sequence[str]) -> None:
+    if not 0 <= offset <= MAX_LINE - len(lines):
+        raise BadRequestError(f"a line number lies between 0 and {MAX_LINE:,}, got {offset!r}")
+
+
+def _parse_point(text: str) -> dict[str, Any]:
+    try:
+        point = json.loads(text)
+    except ValueError as error:
+        raise BadRequestError(f"a history line is a JSON object, got {text[:80]!r}") from error
+    if not isinstance(point, dict):
+        raise BadRequestError(f"a history line is a JSON object, got {text[:80]!r}")
+    return point
+
+
+def _count_keys(keys: dict[str, Any], point: dict[str, Any]) -> None:
+    for name, value in point.items():
+        entry = keys.setdefault(name, {"type": _name_type(value), "count": 0})
+        entry["count"] += 1
+
+
+def _name_type(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("_type", "map"))
+    if isinstance(value, str):
+        return "string"
+    return "list" if isinstance(value, list) else "number"
