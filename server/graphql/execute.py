@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLInputObjectType,
     GraphQLSchema,
+    OperationDefinitionNode,
     SelectionSetNode,
     execute_sync,
+    get_named_type,
     parse,
+    type_from_ast,
     validate,
 )
 
@@ -53,6 +58,8 @@ _MODULES = (
     viewer,
 )
 
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -61,8 +68,13 @@ def build_schema() -> GraphQLSchema:
     """Return the executable schema."""
     bindables = [bindable for module in _MODULES for bindable in module.TYPES]
     return make_executable_schema(
-        load_schema_from_path(str(SCHEMA_FILE)), *bindables, convert_names_case=True
+        load_schema_from_path(str(SCHEMA_FILE)), *bindables, convert_names_case=_to_snake_case
     )
+
+
+def _to_snake_case(name: str, *_: Any) -> str:
+    """Return a GraphQL name as a column name; unlike ariadne's own, "md5" stays "md5"."""
+    return _WORD_START.sub("_", name).lower()
 
 
 def execute(operation: Operation, body: dict[str, Any]) -> Answer:
@@ -79,7 +91,7 @@ def execute(operation: Operation, body: dict[str, Any]) -> Answer:
         build_schema(),
         document,
         context_value=operation,
-        variable_values=body.get("variables") or {},
+        variable_values=drop_unknown_fields(document, body.get("variables") or {}),
         operation_name=body.get("operationName") or None,
     )
     if not result.errors:
@@ -121,6 +133,33 @@ def load_document(query: str, _: str | None = None) -> DocumentNode:
         raise errors[0]
     _check_size(document)
     return document
+
+
+def drop_unknown_fields(document: DocumentNode, variables: dict[str, Any]) -> dict[str, Any]:
+    """Return variables without the input fields that our schema lacks.
+
+    Every version of the client sends some new optional field, as null, in the inputs it knows.
+    """
+    types = {
+        node.variable.name.value: type_from_ast(build_schema(), node.type)
+        for definition in document.definitions
+        if isinstance(definition, OperationDefinitionNode)
+        for node in definition.variable_definitions or ()
+    }
+    return {name: _prune(value, types.get(name)) for name, value in variables.items()}
+
+
+def _prune(value: Any, expected: Any) -> Any:
+    if isinstance(value, list):
+        return [_prune(item, expected) for item in value]
+    named = get_named_type(expected) if expected is not None else None
+    if isinstance(value, dict) and isinstance(named, GraphQLInputObjectType):
+        return {
+            key: _prune(inner, named.fields[key].type)
+            for key, inner in value.items()
+            if key in named.fields
+        }
+    return value
 
 
 def _check_size(document: DocumentNode) -> None:
