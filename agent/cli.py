@@ -8,7 +8,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -80,7 +79,7 @@ def run(
         except KeyboardInterrupt:
             console.print("Stopped. The same command goes on with what is left:")
             console.print(f"  bpsweep run {sweep_yaml}", highlight=False)
-            raise
+            raise typer.Exit(130) from None
         _print_report(path, target, console)
     console.print(f"This table again: bpsweep report {path}", highlight=False)
     if server.embedded:
@@ -145,17 +144,10 @@ def main() -> None:
     """Run the command line; errors a user can mend end it with status 2 and one message."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
+        app()
     except (AgentError, DataError, ReportError) as error:
         print(f"bpsweep: {error}", file=sys.stderr)
         sys.exit(2)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

@@ -90,7 +90,8 @@ def _describe(problem: Mapping[str, Any]) -> str:
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
     """Say that a name is unknown, which one was likely meant, and which exist."""
     names = list(allowed)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    begun = [known for known in names if known.startswith(name)]
+    near = begun or difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"{name}: unknown {kind}.{hint} Known: {', '.join(names)}."
 

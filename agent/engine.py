@@ -78,7 +78,7 @@ def measure_pixels(training: Loader) -> tuple[NDArray[np.float32], NDArray[np.fl
 def _average(batches: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return the mean (1, Y, X) over the images of all batches (B, 1, Y, X), summed in float64."""
     sums = [(batch.sum(axis=0, dtype=np.float64), len(batch)) for batch in batches]
-    total = np.sum([one for one, _ in sums], axis=0)
+    total: NDArray[np.float64] = np.sum([one for one, _ in sums], axis=0)
     return (total / sum(n for _, n in sums)).astype(np.float32)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from report.verdict import Row, Verdict
@@ -61,13 +62,18 @@ def show(value: Any) -> str:
 
 def draw_table(verdict: Verdict) -> Table:
     """Draw the verdict for the terminal, swept values first."""
-    title = f"{verdict.sweep.name or verdict.sweep.path}: {verdict.target:.0%} target"
-    table = Table(title=title + (" (synthetic images)" if verdict.synthetic else ""))
+    share = f"{verdict.target:.0%}".replace("%", " %")
+    title = f"{verdict.sweep.name or verdict.sweep.path}: target {share} validation accuracy"
+    table = Table(
+        title=title + (", synthetic images" if verdict.synthetic else ""),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for name in verdict.rows[0].swept:
-        table.add_column(name)
-    for name in ("val acc.", "95 % interval", "Jaccard", "Hamming", "epoch", "at target", "state"):
-        table.add_column(name, justify="right")
-    table.add_column("reached")
+        table.add_column(name, overflow="fold")
+    for name in ("accuracy (95 %)", "Jaccard", "Hamming", "best", "reached"):
+        table.add_column(name, no_wrap=True)
     for row in verdict.rows:
         table.add_row(*(show(value) for value in row.swept.values()), *_cells(row))
     return table
@@ -75,16 +81,15 @@ def draw_table(verdict: Verdict) -> Table:
 
 def _cells(row: Row) -> tuple[str, ...]:
     if row.accuracy is None:
-        return ("-", "-", "-", "-", "-", "-", row.state, "no result")
+        return ("-", "-", "-", "-", f"no result: {row.state}")
+    spread = "" if row.low is None else f" ({100 * row.low:.1f}-{100 * (row.high or 0):.1f})"
+    reached = f"[green]epoch {row.first_epoch_at_target}[/green]" if row.reached else "no"
     return (
-        f"{row.accuracy:.1%}",
-        f"{row.low:.1%} - {row.high:.1%}" if row.low is not None else "-",
+        f"{row.accuracy:.1%}{spread}",
         "-" if row.jaccard is None else f"{row.jaccard:.3f}",
         "-" if row.hamming is None else f"{row.hamming:.3f}",
-        str(row.best_epoch),
-        "-" if row.first_epoch_at_target is None else f"epoch {row.first_epoch_at_target}",
-        row.state,
-        "[green]reached[/green]" if row.reached else "not reached",
+        f"epoch {row.best_epoch}",
+        reached if row.state == "finished" else f"{reached} ({row.state})",
     )
 
 

@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 REAL_SET = Path(__file__).parents[2] / "shared" / "bps" / "train"
+
+torch.set_num_threads(1)  # networks this small gain nothing from more, and tests run beside others
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,45 @@
+# Everything a newcomer types. Needs Python 3.11 or newer, make, and a package index.
+PYTHON ?= python3
+BIN := .venv/bin
+SWEEP ?= sweeps/quick.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep serve test test-slow check clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+sweep: .venv/run ## install, make the synthetic images, work off SWEEP (sweeps/quick.yaml), print the verdict
+	$(BIN)/bpsweep run $(SWEEP)
+
+serve: .venv/run ## install, run the embedded W&B server until Ctrl-C
+	$(BIN)/bpsweep serve
+
+test: check ## install, then style, types and the tests, all but the slow ones
+	$(BIN)/pytest -m "not slow"
+
+test-slow: .venv/test ## the slow tests: whole sweeps, browsers, processes killed at random
+	$(BIN)/pytest -m slow
+
+check: .venv/test ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean: ## remove the virtual environment and what tests leave; data and results stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "bpsweep needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+	       "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/run: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing bpsweep and what it needs into .venv (about 2 GB; a minute or two)"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/test: .venv/run
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@

@@ -1,0 +1,105 @@
+"""Training: it learns, it repeats, it measures what it says, it ends when it diverges."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agent.config import RunConfig
+from agent.engine import build_engine, measure_pixels
+from agent.errors import DivergedError
+from agent.inputs import Inputs, load_inputs
+from agent.train import run_epoch, train
+from data.loader import Loader, LoaderSettings
+from data.synthetic import SyntheticSettings, make_synthetic
+from report import metrics
+
+SMALL = {"image_size": 32, "split": "image", "batch_size": 16}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Give a small synthetic set and a place for caches."""
+    root = tmp_path_factory.mktemp("set")
+    make_synthetic(root / "images", SyntheticSettings(n_images=300))
+    return root / "images", root / "cache"
+
+
+def load(folders: tuple[Path, Path], **changes) -> tuple[RunConfig, Inputs]:
+    config = RunConfig(**{**SMALL, **changes})
+    return config, load_inputs(config, *folders)
+
+
+def test_lenet_overfits_64_images(folders) -> None:
+    config, inputs = load(folders, subset="all-4h", image_size=64)
+    rows = np.arange(0, 300, 300 // 64)[:64]
+    settings = LoaderSettings(batch_size=16, normalize="minmax", augment=False, seed=0)
+    loader = Loader(inputs.cache, inputs.labels, rows, settings, shuffle=True)
+    fixed = Loader(inputs.cache, inputs.labels, rows, settings, shuffle=False)
+    engine = build_engine(config.model_copy(update={"learning_rate": 2e-3}), 2, loader)
+    for epoch in range(200):
+        engine.fit_epoch(loader.epoch(epoch))
+        decided = metrics.decide(engine.predict(fixed.epoch(0)), exclusive=True)
+        if metrics.accuracy(inputs.labels[rows], decided) == 1:
+            return
+    pytest.fail("64 images are not learnt by heart in 200 epochs")
+
+
+@pytest.mark.parametrize("model", ["lenet5", "mlp", "sklearn-mlp"])
+@pytest.mark.parametrize("task", ["single-label", "multi-label"])
+def test_the_same_seed_gives_the_same_numbers(folders, model: str, task: str) -> None:
+    def run(seed: int):
+        config, inputs = load(
+            folders, model=model, task=task, subset="all-4h", epochs=2, seed=seed, augment=True
+        )
+        epochs: list[dict[str, float]] = []
+        result = train(config, inputs, lambda epoch: epochs.append(epoch.values))
+        timed = (metrics.IMAGES_PER_S, metrics.ELAPSED_S)
+        values = [{k: v for k, v in one.items() if k not in timed} for one in epochs]
+        assert set(epochs[0]) == set(metrics.LOGGED)
+        return values, result.best_weights
+
+    (first, weights), (again, weights_again), (other, _) = run(1), run(1), run(2)
+    assert first == again
+    assert first != other
+    assert weights.keys() == weights_again.keys()
+    assert all(np.array_equal(weights[name], weights_again[name]) for name in weights)
+
+
+def test_the_best_epoch_and_its_weights_are_kept(folders) -> None:
+    config, inputs = load(folders, model="mlp", epochs=6, learning_rate=0.003)
+    seen = []
+    result = train(config, inputs, seen.append)
+    accuracies = [epoch.values[metrics.VAL_ACCURACY] for epoch in seen]
+    assert result.best.epoch == 1 + int(np.argmax(accuracies))
+    engine = build_engine(config, 2, inputs.training)
+    engine._model.load_state_dict(  # type: ignore[attr-defined]
+        {name: torch.from_numpy(value) for name, value in result.best_weights.items()}
+    )
+    again = engine.predict(inputs.validation.epoch(0))
+    assert np.allclose(again, result.best.probabilities, atol=1e-6)
+
+
+def test_a_diverged_run_ends_at_once_and_says_why(folders) -> None:
+    config, inputs = load(folders)
+
+    class Broken:
+        def fit_epoch(self, batches) -> float:
+            return float("nan")
+
+        def predict(self, batches):
+            return np.full((len(inputs.split.val), 2), 0.5, np.float32)
+
+    with pytest.raises(DivergedError, match=r"diverged in epoch 3: .*learning_rate=0.0003"):
+        run_epoch(config, Broken(), inputs, epoch=3, started_s=0.0)
+
+
+def test_pixel_statistics_are_those_of_the_training_part(folders) -> None:
+    _, inputs = load(folders)
+    images = np.concatenate([batch.images for batch in inputs.training.epoch(0)])
+    mean, scale = measure_pixels(inputs.training)
+    pixels = images.reshape(len(images), -1).astype(np.float64)
+    assert len(pixels) == len(inputs.split.train)
+    assert np.allclose(mean, pixels.mean(axis=0), atol=1e-6)
+    assert np.allclose(scale, np.where(pixels.std(0) < 1e-6, 1, pixels.std(0)), atol=1e-5)
