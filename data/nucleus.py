@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 
 UM_PER_PIXEL: Final = 0.16
 _OFFSET, _GAIN, _READ_NOISE = 240.0, 1.3, 4.0  # counts, counts per electron, counts
-_HAZE: Final = 105.0  # counts of light between the nuclei
+_HAZE, _HAZE_SPREAD = 105.0, 0.25  # median counts of light between the nuclei, log-normal sigma
 _BRIGHTNESS, _BRIGHTNESS_SPREAD = 480.0, 0.30  # median counts of a nucleus, log-normal sigma
 _DIAMETER, _DIAMETER_SPREAD = 92.0, 0.22  # median pixels, log-normal sigma
 _MIN_SIDE, _MAX_SIDE = 60, 280  # of the published images
@@ -143,8 +143,9 @@ def render_nucleus(
     signal = nucleoplasm + foci
     if rng.random() < _P_NEIGHBOUR:
         signal += _render_neighbour(outline, shape, rng)
+    haze = _HAZE * rng.lognormal(0, _HAZE_SPREAD) * stain.haze
     tilt = np.linspace(-1, 1, shape[1], dtype=np.float32) * np.float32(rng.normal(0, 0.05))
-    photons = signal * np.float32(brightness) + np.float32(_HAZE * stain.haze) * (1 + tilt)
+    photons = signal * np.float32(brightness) + np.float32(haze) * (1 + tilt)
     noise = rng.standard_normal(shape, dtype=np.float32)
     # Poisson noise of at least 80 electrons is Gaussian; the variance in counts is gain * counts.
     noise *= np.sqrt(_GAIN * photons + _READ_NOISE**2)
@@ -249,7 +250,7 @@ def _draw_row(
     a, b, c = du**2 + dv**2, u * du + v * dv, u**2 + v**2 - 0.9**2
     reach = np.sqrt(b**2 - a * c) / a
     enters, leaves = -b / a - reach, -b / a + reach
-    along = np.cumsum(rng.gamma(4, 7.0 / 4, n))
+    along = np.cumsum(rng.gamma(4, 8.0 / 4, n))
     along *= min(1.0, (leaves - enters) / along[-1])
     along += np.clip(-along.mean(), enters, leaves - along[-1])
     return outline.place(u + along * du, v + along * dv)

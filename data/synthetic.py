@@ -21,28 +21,15 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from data.catalog import HOURS, META_NAME, SYNTHETIC_MARKER, format_meta, read_catalog
+from data.conditions import Well, draw_stain, find_damage
 from data.errors import SyntheticError
 from data.folders import Progress, build_folder, count_cpus, lock_folder
 from data.images import write_image
 from data.nucleus import Damage, Stain, Textures, render_nucleus
 from data.plates import lay_out_cells
 
-_FORMAT: Final = 2  # raise when the same settings give other bytes
+_FORMAT: Final = 3  # raise when the same settings give other bytes
 _CHUNK: Final = 64  # images a worker takes at a time
-_IMAGES, _PLATES, _WELLS = range(3)  # streams of random numbers
-
-# Mean foci per nucleus by particle, dose and hour: course project on the real set, blob count.
-# Absolute numbers are the detector's; only the ratios are used.
-FOCI_TABLE: Final = {
-    ("Fe", 0.0): {4: 0.34, 24: 0.27, 48: 0.33},
-    ("Fe", 0.3): {4: 0.93, 24: 0.56},
-    ("Fe", 0.82): {4: 1.44, 24: 0.84, 48: 0.68},
-    ("X-ray", 0.0): {4: 0.36, 24: 0.27, 48: 0.25},
-    ("X-ray", 0.1): {4: 0.77, 24: 0.53, 48: 0.39},
-    ("X-ray", 1.0): {4: 1.80, 24: 0.61, 48: 0.39},
-}
-_FOCI_SCALE: Final = 6.0  # rendered foci per one of the table: 11 at 1 Gy of X-rays after 4 h
-_FOCI_PER_TRACK: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -131,10 +118,14 @@ def _render_all(
     n_workers: int,
 ) -> None:
     """Write every image of the table, chunks of rows spread over processes."""
-    columns = [table[name].tolist() for name in _Cell._fields[1:]]
-    cells = [_Cell(row, *values) for row, values in enumerate(zip(*columns, strict=True))]
+    effects = settings.seed, settings.plate_effect, settings.well_effect
+    cells = [
+        _Cell(row, filename, find_damage(particle, dose_gy, hour), draw_stain(well, *effects))
+        for row, (filename, well, particle, dose_gy, hour) in enumerate(_rows(table))
+    ]
     chunks = [
-        (folder, cells[first : first + _CHUNK], settings) for first in range(0, len(cells), _CHUNK)
+        (folder, cells[first : first + _CHUNK], settings.seed)
+        for first in range(0, len(cells), _CHUNK)
     ]
     n_done = 0
     with _worker_pool(min(n_workers, len(chunks)), settings.seed) as pool:
@@ -142,6 +133,13 @@ def _render_all(
             n_done += n
             if progress is not None:
                 progress(n_done, len(table))
+
+
+def _rows(table: pd.DataFrame) -> Iterator[tuple[str, Well, str, float, int]]:
+    columns = ("filename", "particle", "barcode", "well", "dose_gy", "hour")
+    for values in zip(*(table[name].tolist() for name in columns), strict=True):
+        filename, particle, barcode, well, dose_gy, hour = values
+        yield filename, Well(particle, barcode, well), particle, dose_gy, hour
 
 
 @contextmanager
@@ -178,44 +176,14 @@ class _Cell(NamedTuple):
 
     row: int
     filename: str
-    barcode: str
-    well: str
-    particle: str
-    dose_gy: float
-    hour: int
+    damage: Damage
+    stain: Stain
 
 
-def _render_chunk(chunk: tuple[Path, list[_Cell], SyntheticSettings]) -> int:
-    folder, cells, settings = chunk
+def _render_chunk(chunk: tuple[Path, list[_Cell], int]) -> int:
+    folder, cells, seed = chunk
     for cell in cells:
-        rng = np.random.default_rng((settings.seed, _IMAGES, cell.row))
-        damage = find_damage(cell.particle, cell.dose_gy, cell.hour)
-        stain = draw_stain(settings, cell.particle, cell.barcode, cell.well)
-        write_image(folder / cell.filename, render_nucleus(damage, stain, _textures[0], rng))
+        rng = np.random.default_rng((seed, cell.row))
+        pixels = render_nucleus(cell.damage, cell.stain, _textures[0], rng)
+        write_image(folder / cell.filename, pixels)
     return len(cells)
-
-
-def find_damage(particle: str, dose_gy: float, hour: int) -> Damage:
-    """Mean foci of a condition: X-rays scatter theirs, Fe ions leave rows beyond the sham's."""
-    in_all = _FOCI_SCALE * FOCI_TABLE[particle, dose_gy][hour]
-    if particle == "X-ray":
-        return Damage(in_all)
-    spontaneous = _FOCI_SCALE * FOCI_TABLE[particle, 0.0][hour]
-    n_tracks = max(0.0, in_all - spontaneous) / _FOCI_PER_TRACK
-    return Damage(min(in_all, spontaneous), n_tracks, _FOCI_PER_TRACK)
-
-
-def draw_stain(settings: SyntheticSettings, particle: str, barcode: str, well: str) -> Stain:
-    """Light of a plate and a well: a part common to a particle's plates, and each one's own."""
-    plate = np.random.default_rng((settings.seed, _PLATES, int(barcode))).normal(size=4)
-    spot = [ord(letter) for letter in particle[:1] + well]
-    position = np.random.default_rng((settings.seed, _WELLS, *spot)).normal(size=4)
-    campaign = 1.0 if particle == "X-ray" else -1.0  # the two were stained and imaged months apart
-    by_plate, by_well = settings.plate_effect, settings.well_effect
-    shift = by_plate * (0.5 * campaign + 0.15 * plate) + by_well * 0.2 * position
-    return Stain(
-        brightness=float(np.exp(0.4 * shift[0])),
-        haze=float(np.exp(0.4 * shift[1])),
-        offset=float(12 * shift[2]),
-        blur=float(abs(0.5 * shift[3])),
-    )

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from data.catalog import read_catalog
+from data.conditions import Well, draw_stain, find_damage
 from data.errors import SyntheticError
 from data.images import read_image
 from data.nucleus import Damage, Stain, Textures, render_nucleus
 from data.plates import PLATES, lay_out_cells
-from data.synthetic import SyntheticSettings, draw_stain, find_damage, make_synthetic
+from data.synthetic import SyntheticSettings, make_synthetic
 
 SETTINGS = SyntheticSettings(n_images=150)
 
@@ -119,17 +120,15 @@ def test_foci_add_light_and_tracks_are_rows() -> None:
 
 
 def test_effects_at_zero_leave_no_trace_of_plate_or_well() -> None:
-    neutral = SyntheticSettings(plate_effect=0, well_effect=0)
-    assert draw_stain(neutral, "Fe", "73665006707", "A6") == Stain()
-    strong = SyntheticSettings(plate_effect=1, well_effect=0)
-    one, same, other = (
-        draw_stain(strong, particle, barcode, well)
-        for particle, barcode, well in (("Fe", "1", "A6"), ("Fe", "1", "C7"), ("Fe", "2", "A6"))
-    )
-    assert one == same != other
-    by_well = SyntheticSettings(plate_effect=0, well_effect=1)
-    assert draw_stain(by_well, "Fe", "1", "A6") == draw_stain(by_well, "Fe", "2", "A6")
-    assert draw_stain(by_well, "Fe", "1", "C7") != draw_stain(by_well, "X-ray", "1", "C7")
+    iron, other_plate, xray = Well("Fe", "1", "C7"), Well("Fe", "2", "C7"), Well("X-ray", "3", "C7")
+    neighbour = Well("Fe", "1", "A6")
+    assert draw_stain(iron, 0, 0, 0) == Stain()
+    assert draw_stain(iron, 0, 1, 0) == draw_stain(neighbour, 0, 1, 0)
+    assert draw_stain(iron, 0, 1, 0) != draw_stain(other_plate, 0, 1, 0)
+    assert draw_stain(iron, 0, 0, 1) == draw_stain(other_plate, 0, 0, 1)
+    assert draw_stain(iron, 0, 0, 1) != draw_stain(neighbour, 0, 0, 1)
+    assert draw_stain(iron, 0, 0, 1) != draw_stain(xray, 0, 0, 1)
+    assert draw_stain(iron, 0, 1, 0) != draw_stain(iron, 1, 1, 0)
 
 
 def test_sham_of_both_particles_is_nearly_the_same_biology() -> None:
