@@ -38,7 +38,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         help="Folder with meta.csv and the TIFFs it names. "
-        "[default: $BPSWEEP_DATA_DIR, else the embedded synthetic set]"
+        "By default BPSWEEP_DATA_DIR, else the embedded synthetic set."
     ),
 ]
 Target = Annotated[float, typer.Option(help="Validation accuracy to reach, a share in (0, 1].")]
@@ -48,7 +48,7 @@ Target = Annotated[float, typer.Option(help="Validation accuracy to reach, a sha
 def run(
     sweep_yaml: Annotated[Path, typer.Argument(help="The sweep, as sweeps/quick.yaml.")],
     agents: Annotated[
-        int | None, typer.Option(min=1, help="Agents at once. [default: one a core, up to 4]")
+        int | None, typer.Option(min=1, help="Agents at once. By default one a core, up to 4.")
     ] = None,
     data_dir: DataDir = None,
     target: Target = DEFAULT_TARGET,

@@ -1,13 +1,21 @@
-"""`bpsweep data`: make the embedded set, build caches, write splits."""
+"""`bpsweep data`: fetch or make images, build caches, write splits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from agent import home
 from agent.errors import AgentError
@@ -15,10 +23,12 @@ from data import folders
 from data.cache import CacheSettings, build_cache
 from data.catalog import Catalog, Subset, read_catalog, select
 from data.errors import DataError
+from data.fetch import FetchProgress, fetch_subset, plan_fetch
+from data.fetcher import FetchSettings
 from data.splits import SPLITS, make_split, write_split
 from data.synthetic import SyntheticSettings, make_synthetic
 
-app = typer.Typer(no_args_is_help=True, help="Images and labels: make, cache, split.")
+app = typer.Typer(no_args_is_help=True, help="Images and labels: fetch, make, cache, split.")
 
 DataDir = Annotated[
     Path | None,
@@ -54,6 +64,41 @@ def make_command(
         with _bar("rendering") as progress:
             make_synthetic(folder, settings, progress)
         typer.echo(f"{len(read_catalog(folder))} synthetic images in {folder}")
+
+
+@app.command("fetch")
+def fetch_command(
+    data_dir: DataDir = None,
+    subset: SubsetName = "hi-4h",
+    with_masks: Annotated[
+        bool, typer.Option("--with-masks", help="DAPI images and nucleus masks of the cells too.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how much, fetch nothing.")
+    ] = False,
+    endpoint_url: Annotated[
+        str | None, typer.Option("--endpoint-url", metavar="URL", help="Another S3 than Amazon's.")
+    ] = None,
+    accept_changed_labels: Annotated[
+        bool,
+        typer.Option("--accept-changed-labels", help="Go on with a meta.csv other than published."),
+    ] = False,
+) -> None:
+    """Fetch the real images from the public bucket; a second call fetches what is missing."""
+    with _errors():
+        folder = data_dir or home.home() / "data" / "bps"
+        settings = FetchSettings(endpoint_url, with_masks, accept_changed_labels)
+        chosen = Subset.parse(subset)
+        if dry_run:
+            plan = plan_fetch(folder, chosen, settings)
+        else:
+            with _bytes_bar() as progress:
+                plan = fetch_subset(folder, chosen, settings, progress)
+        verb = "to fetch" if dry_run else "fetched"
+        typer.echo(
+            f"{len(plan.files)} files of {chosen} in {folder}: {len(plan.present)} were there, "
+            f"{len(plan.missing)} ({plan.bytes_missing / 1e6:.1f} MB) {verb}"
+        )
 
 
 @app.command("cache")
@@ -111,3 +156,30 @@ def _bar(title: str) -> Iterator[folders.Progress]:
     ) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _bytes_bar() -> Iterator[Callable[[FetchProgress], None]]:
+    """A progress bar of files and bytes with rate and time left."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("fetching {task.fields[n_done]}/{task.fields[n_files]} files"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("fetching", total=None, n_done=0, n_files="?")
+
+        def show(state: FetchProgress) -> None:
+            bar.update(
+                task,
+                completed=state.bytes_done,
+                total=state.n_bytes,
+                n_done=state.n_done,
+                n_files=state.n_files,
+            )
+
+        yield show

@@ -1,37 +1,52 @@
-"""A sweep at work, as a picture for the terminal."""
+"""A sweep at work, as a picture for the terminal and as lines for a log."""
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from agent.sweepfile import SweepFile
-from agent.tracking import SweepProgress
+from agent.tracking import RunProgress, SweepProgress
 from report import metrics
 from report.table import show
 
 
-def draw_progress(progress: SweepProgress, file: SweepFile) -> RenderableType:
-    """Draw how many runs are done, and each running one with its epoch and accuracy."""
-    total = file.n_runs
+def draw_progress(progress: SweepProgress, n_runs: int | None) -> RenderableType:
+    """Draw how many runs are done, and each running one with its epoch and accuracy.
+
+    Args:
+        progress: The sweep as it is now.
+        n_runs: How many runs there will be; None for a sweep without an end.
+    """
+    n_done = len(progress.finished)
     head = Table.grid(padding=(0, 1))
-    of = f"of {total}" if total else "(no end set)"
     head.add_row(
-        Text(f"{progress.n_done} {of} runs done"),
-        ProgressBar(total=total, completed=progress.n_done, width=40),
+        Text(f"{n_done} of {n_runs} runs finished" if n_runs else f"{n_done} runs finished"),
+        ProgressBar(total=n_runs, completed=n_done, width=30),
         Text(progress.state.lower(), style="dim"),
     )
-    running = Table(box=None, padding=(0, 2))
-    for name in ("run", "settings", "epoch", "val acc."):
-        running.add_column(name, justify="left", style="dim" if name == "run" else None)
+    if not progress.running:
+        return head
+    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    for name in ("run", "settings", "epoch", "accuracy"):
+        table.add_column(name)
     for run in progress.running:
-        settings = ", ".join(f"{name} {show(value)}" for name, value in run.swept.items())
-        accuracy = run.latest.get(metrics.VAL_ACCURACY)
-        epoch = run.latest.get(metrics.EPOCH)
-        running.add_row(
+        epoch, accuracy = run.latest.get(metrics.EPOCH), run.latest.get(metrics.VAL_ACCURACY)
+        table.add_row(
             run.name,
-            settings,
+            describe_settings(run),
             "starting" if epoch is None else str(int(epoch)),
             "" if accuracy is None else f"{accuracy:.1%}",
         )
-    return Group(head, running) if progress.running else head
+    return Group(head, table)
+
+
+def describe_end(run: RunProgress) -> str:
+    """Return the line that a run leaves when it ends."""
+    best = run.latest.get(f"best/{metrics.VAL_ACCURACY}")
+    result = "" if best is None else f": accuracy {best:.1%}"
+    return f"{run.name} ({describe_settings(run)}) {run.state}{result}"
+
+
+def describe_settings(run: RunProgress) -> str:
+    """Return a run's swept values as a list of words."""
+    return ", ".join(f"{name} {show(value)}" for name, value in run.swept.items())

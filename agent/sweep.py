@@ -20,7 +20,7 @@ from agent import home
 from agent.agents import AgentGroup
 from agent.errors import TrackingError
 from agent.local_server import ServerAddress
-from agent.progress import draw_progress
+from agent.progress import describe_end, draw_progress
 from agent.sweepfile import SweepFile
 from agent.tracking import SweepProgress, watch_sweep
 
@@ -74,7 +74,7 @@ def open_sweep(job: SweepJob, console: Console) -> str:
         if progress is not None and not is_over(progress):
             n_retried = retry_interrupted(job.server, path) if job.server.embedded else 0
             again = f", {n_retried} interrupted to be run again" if n_retried else ""
-            console.print(f"Continuing sweep {path}: {progress.n_finished} finished{again}.")
+            console.print(f"Continuing sweep {path}: {len(progress.finished)} finished{again}.")
             return path
     path = create_sweep(job)
     job.memo.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def open_sweep(job: SweepJob, console: Console) -> str:
 
 def is_over(progress: SweepProgress) -> bool:
     """Tell whether a sweep has ended with nothing left to run again."""
-    return progress.state in OVER and progress.n_interrupted == 0
+    return progress.state in OVER and not progress.interrupted
 
 
 def create_sweep(job: SweepJob) -> str:
@@ -124,29 +124,40 @@ def retry_interrupted(server: ServerAddress, path: str) -> int:
     return len(retried)
 
 
-def work_off(job: SweepJob, path: str, console: Console) -> SweepProgress:
-    """Run agents on a sweep until none is left, showing progress; return its last state.
+def work_off(job: SweepJob, path: str, console: Console) -> None:
+    """Run agents on a sweep until none is left, showing progress.
 
     An interruption ends agents and runs before it goes on to the caller.
     """
     log_dir = home.home() / "logs" / path.replace("/", "-")
+    before = watch_sweep(path)
     agents = AgentGroup(path, job.n_agents, job.environment, log_dir)
-    progress = watch_sweep(path)
     try:
-        with Live(draw_progress(progress, job.file), console=console, transient=True) as live:
+        with Live(console=console, transient=True) as live:
             while agents.n_alive:
                 time.sleep(POLL_S)
-                progress = _watch(path, progress)
-                live.update(draw_progress(progress, job.file))
+                now = _watch(path, before)
+                _print_ended(before, now, console)
+                live.update(draw_progress(now, job.file.n_runs))
+                before = now
     finally:
         agents.stop()
-    progress = watch_sweep(path)
-    if progress.n_runs == 0 or progress.state not in OVER:
+    last = watch_sweep(path)
+    _print_ended(before, last, console)
+    if last.state not in OVER:
         logs = ", ".join(str(path) for path in agents.log_paths)
         console.print(
-            f"[yellow]All agents ended before the sweep did[/yellow]; they wrote to {logs}."
+            f"[yellow]The agents ended before the sweep did[/yellow] (it is {last.state}); "
+            f"what they said is in {logs}"
         )
-    return progress
+
+
+def _print_ended(before: SweepProgress, now: SweepProgress, console: Console) -> None:
+    """Print a line for each run that has ended since."""
+    known = {run.name for run in (*before.finished, *before.interrupted)}
+    for run in (*now.finished, *now.interrupted):
+        if run.name not in known:
+            console.print(describe_end(run), highlight=False)
 
 
 def _watch(path: str, last: SweepProgress) -> SweepProgress:

@@ -1,7 +1,6 @@
 """Everything said to W&B, cloud or embedded; the one module that imports wandb."""
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +64,8 @@ class TrackedRun:
             raise TrackingError(
                 f"the W&B server {server_url()} does not answer, so the run's end could not be "
                 f"handed over. Nothing is lost: everything logged is in {self._run.dir!r}; when "
-                f"the server is back, `wandb sync {Path(self._run.dir).parent}` uploads it."
+                f"the server is back, `wandb sync --no-skip-online "
+                f"{Path(self._run.dir).parent}` uploads it."
             ) from error
 
     @property
@@ -165,46 +165,35 @@ def _read_run(run: Any) -> RunRecord:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """A run at work: its name, its swept values, and the latest value of each metric."""
+    """How far a run is: its state, its swept values, and the latest value of each metric."""
 
     name: str
+    state: str
     swept: Mapping[str, Any]
     latest: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """How far a sweep is.
-
-    Args:
-        state: As W&B spells it: PENDING, RUNNING, PAUSED, FINISHED, ...
-        counts: Number of runs by state.
-        running: Those at work.
-    """
+    """How far a sweep is: its state as W&B spells it (RUNNING, FINISHED, ...), and its runs."""
 
     state: str
-    counts: Mapping[str, int]
-    running: tuple[RunProgress, ...]
+    runs: tuple[RunProgress, ...]
 
     @property
-    def n_runs(self) -> int:
-        """Number of runs there are."""
-        return sum(self.counts.values())
+    def running(self) -> tuple[RunProgress, ...]:
+        """The runs at work."""
+        return tuple(run for run in self.runs if run.state == "running")
 
     @property
-    def n_finished(self) -> int:
-        """Number of runs that did all their epochs."""
-        return self.counts.get("finished", 0)
+    def finished(self) -> tuple[RunProgress, ...]:
+        """The runs that did all their epochs."""
+        return tuple(run for run in self.runs if run.state == "finished")
 
     @property
-    def n_interrupted(self) -> int:
-        """Number of runs that ended without finishing."""
-        return sum(self.counts.get(state, 0) for state in ("crashed", "failed", "killed"))
-
-    @property
-    def n_done(self) -> int:
-        """Number of runs that ended, one way or the other."""
-        return self.n_finished + self.n_interrupted
+    def interrupted(self) -> tuple[RunProgress, ...]:
+        """The runs that ended without finishing."""
+        return tuple(run for run in self.runs if run.state in ("crashed", "failed", "killed"))
 
 
 def watch_sweep(path: str) -> SweepProgress:
@@ -223,14 +212,13 @@ def watch_sweep(path: str) -> SweepProgress:
     swept = swept_names(sweep.config)
     return SweepProgress(
         state=str(sweep.state),
-        counts=Counter(str(run.state) for run in runs),
-        running=tuple(
+        runs=tuple(
             RunProgress(
                 name=str(run.name),
+                state=str(run.state),
                 swept={name: run.config.get(name) for name in swept},
                 latest=dict(run.summary),
             )
             for run in runs
-            if run.state == "running"
         ),
     )

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from data.synthetic import SyntheticSettings, make_synthetic
+
 REAL_SET = Path(__file__).parents[2] / "shared" / "bps" / "train"
 
 torch.set_num_threads(1)  # networks this small gain nothing from more, and tests run beside others
@@ -19,6 +21,14 @@ def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BPSWEEP_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def small_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder of 240 synthetic cells at 4 h."""
+    folder = tmp_path_factory.mktemp("small") / "images"
+    make_synthetic(folder, SyntheticSettings(n_images=240))
+    return folder
 
 
 @pytest.fixture
