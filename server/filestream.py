@@ -98,7 +98,9 @@ def _write_files(
 
 
 def _iterate_files(chunk: dict[str, Any]) -> Iterator[tuple[str, int, list[str]]]:
-    files = chunk.get("files") or {}
+    files = chunk.get("files")
+    if files is None:
+        return
     if not isinstance(files, dict):
         raise BadRequestError(f"'files' is an object of chunks by name, got {type(files).__name__}")
     for name in sorted(files, key=lambda key: key == _SUMMARY):  # the summary after the history

@@ -163,8 +163,10 @@ class Scheduler:
                 suggestion = compute_suggestion(db, sweep)
             with self.database.write() as db:
                 now = sweeps.get_sweep(db, sweep["id"])
-                if now["state"] not in ("PENDING", "RUNNING") or now["exhausted"]:
+                if now["state"] not in ("PENDING", "RUNNING"):
                     return []
+                if now["exhausted"]:
+                    return self._answer_exhausted(db, now)
                 if now["cursor"] != sweep["cursor"] or now["config"] != sweep["config"]:
                     continue  # another agent was quicker
                 if suggestion is None:

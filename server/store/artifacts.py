@@ -6,7 +6,7 @@ from typing import Any
 
 from server.errors import NotFoundError
 from server.store.collections import add_member, list_aliases, set_alias
-from server.store.database import Connection, Row, insert, one, rows, update
+from server.store.database import Connection, Row, insert, one, rows, run_many, update
 
 
 def create_artifact(db: Connection, collection_id: int, **values: Any) -> Row:
@@ -75,7 +75,8 @@ def commit_artifact(db: Connection, artifact: Row, contents: dict[str, Any]) -> 
         contents: The manifest's entries by name, each with a digest and perhaps size and ref.
     """
     db.execute("DELETE FROM artifact_files WHERE artifact_id = ?", (artifact["id"],))
-    db.executemany(
+    run_many(
+        db,
         "INSERT INTO artifact_files (artifact_id, name, digest, size, ref) VALUES (?, ?, ?, ?, ?)",
         [
             (artifact["id"], name, entry["digest"], entry.get("size") or 0, entry.get("ref"))

@@ -5,12 +5,12 @@ import queue
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from server.errors import StoreError
+from server.errors import BadRequestError, StoreError
 
 Row = dict[str, Any]
 Connection = sqlite3.Connection
@@ -38,10 +38,11 @@ class Database:
         self._write_lock = threading.RLock()
         self._readers: queue.LifoQueue[Connection] = queue.LifoQueue(_MAX_IDLE_READERS)
         try:
+            path.touch(mode=0o600)  # SQLite gives its other files the same rights
             self._writer = connect(path)
             self._writer.execute("PRAGMA journal_mode = WAL")
             migrate(self._writer)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(f"cannot open the database {path}: {error}") from error
 
     @contextmanager
@@ -123,13 +124,13 @@ def migrate(db: Connection, folder: Path = MIGRATIONS) -> int:
 
 def one(db: Connection, sql: str, *values: Any) -> Row | None:
     """Return the first row of a query, or None."""
-    row: Row | None = db.execute(sql, values).fetchone()
+    row: Row | None = _run(db, sql, values).fetchone()
     return row
 
 
 def rows(db: Connection, sql: str, *values: Any) -> list[Row]:
     """Return all rows of a query."""
-    found: list[Row] = db.execute(sql, values).fetchall()
+    found: list[Row] = _run(db, sql, values).fetchall()
     return found
 
 
@@ -138,7 +139,7 @@ def insert(db: Connection, table: str, **values: Any) -> int:
     columns = ", ".join(values)
     marks = ", ".join("?" * len(values))
     sql = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
-    number = db.execute(sql, tuple(values.values())).lastrowid
+    number = _run(db, sql, tuple(values.values())).lastrowid
     assert number is not None
     return number
 
@@ -147,7 +148,29 @@ def update(db: Connection, table: str, number: int, **values: Any) -> None:
     """Set columns of the row with this id; table and columns are never user input."""
     assignments = ", ".join(f"{column} = ?" for column in values)
     sql = f"UPDATE {table} SET {assignments} WHERE id = ?"  # noqa: S608
-    db.execute(sql, (*values.values(), number))
+    _run(db, sql, (*values.values(), number))
+
+
+def run_many(db: Connection, sql: str, records: Iterable[tuple[Any, ...]]) -> None:
+    """Run a statement once per record."""
+    with _blame_request():
+        db.executemany(sql, records)
+
+
+def _run(db: Connection, sql: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
+    with _blame_request():
+        return db.execute(sql, values)
+
+
+@contextmanager
+def _blame_request() -> Iterator[None]:
+    """Turn what SQLite cannot hold into an error about the request it came with."""
+    try:
+        yield
+    except OverflowError as error:
+        raise BadRequestError("a number in the request has more than 64 bits") from error
+    except UnicodeEncodeError as error:
+        raise BadRequestError("a text in the request has half a surrogate pair") from error
 
 
 def _make_row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from server.errors import BadRequestError
-from server.store.database import Connection, Row, one, rows, update
+from server.store.database import Connection, Row, one, rows, run_many, update
 
 MAX_LINE = 50_000_000
+MAX_STEP = 2**53
 _STREAMS = {"events": "event_lines", "output": "output_lines"}
 
 
@@ -37,13 +38,13 @@ def write_history(
     records = []
     for number, text in enumerate(lines, start=offset):
         point = _parse_point(text)
-        step = point.get("_step", number)
-        step = int(step) if isinstance(step, int | float) and math.isfinite(step) else number
+        step = _read_step(point, number)
         last_step = max(last_step, step)
         records.append((run["id"], number, step, read_metric(point, metric), text))
         if number >= run["history_lines"]:
             _count_keys(keys, point)
-    db.executemany(
+    run_many(
+        db,
         "INSERT INTO history (run_id, line, step, metric, data) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (run_id, line) DO UPDATE SET"
         " step = excluded.step, metric = excluded.metric, data = excluded.data",
@@ -68,7 +69,8 @@ def write_lines(db: Connection, run: Row, stream: str, offset: int, lines: Seque
     counter = _STREAMS[stream]
     _check_offset(offset, lines)
     records = [(run["id"], number, text) for number, text in enumerate(lines, start=offset)]
-    db.executemany(
+    run_many(
+        db,
         f"INSERT INTO {stream} (run_id, line, data) VALUES (?, ?, ?)"  # noqa: S608
         " ON CONFLICT (run_id, line) DO UPDATE SET data = excluded.data",
         records,
@@ -168,6 +170,13 @@ def pick_evenly(items: list[str], limit: int) -> list[str]:
 def _check_offset(offset: int, lines: Sequence[str]) -> None:
     if not 0 <= offset <= MAX_LINE - len(lines):
         raise BadRequestError(f"a line number lies between 0 and {MAX_LINE:,}, got {offset!r}")
+
+
+def _read_step(point: dict[str, Any], number: int) -> int:
+    step = point.get("_step")
+    if isinstance(step, int | float) and -MAX_STEP <= step <= MAX_STEP:  # NaN is not
+        return int(step)
+    return number
 
 
 def _parse_point(text: str) -> dict[str, Any]:

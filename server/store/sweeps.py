@@ -5,7 +5,7 @@ from typing import Any
 
 from server.errors import NotFoundError
 from server.ids import make_name
-from server.store.database import Connection, Row, insert, one, rows, update
+from server.store.database import Connection, Row, insert, one, rows, run_many, update
 
 _COLUMNS = """id, project_id, name, display_name, description, config, method, state, state_reason,
     exhausted, controller, scheduler, seed, cursor, run_count_expected, created_at, updated_at,
@@ -88,7 +88,8 @@ def count_sweep_runs(db: Connection, number: int) -> int:
 def set_prior_runs(db: Connection, number: int, run_ids: list[int]) -> None:
     """Set the runs from before the sweep whose results the search may use."""
     db.execute("DELETE FROM prior_runs WHERE sweep_id = ?", (number,))
-    db.executemany(
+    run_many(
+        db,
         "INSERT OR IGNORE INTO prior_runs (sweep_id, run_id) VALUES (?, ?)",
         [(number, run_id) for run_id in run_ids],
     )
