@@ -24,14 +24,20 @@ from threadpoolctl import threadpool_limits
 
 from data.catalog import Catalog
 from data.errors import CacheError, ImageError
-from data.folders import BUILDING_SUFFIX, Progress, build_folder, count_cpus, lock_folder
+from data.folders import (
+    BUILDING_SUFFIX,
+    Progress,
+    build_folder,
+    count_cpus,
+    list_first,
+    lock_folder,
+)
 from data.geometry import GEOMETRIES, Geometry, resize_image
 from data.images import decode_image, read_bytes
 
 _FORMAT: Final = 1  # raise when the meaning of the arrays changes
 _MAX_SIZE: Final = 512
 _CHUNK: Final = 64  # images a worker takes at a time
-_SHOWN: Final = 10  # bad files named in a message
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,7 @@ def _find_key(catalog: Catalog, settings: CacheSettings) -> str:
     if missing:
         raise CacheError(
             f"{len(missing)} of {len(catalog)} image files are missing in "
-            f"{str(catalog.folder)!r}: {_first(missing)}; copy them there or take their rows "
+            f"{str(catalog.folder)!r}: {list_first(missing)}; copy them there or take their rows "
             "out of meta.csv"
         )
     return digest.hexdigest()[:32]
@@ -229,7 +235,7 @@ def _raise_problems(problems: list[str], n_images: int) -> None:
     if problems:
         raise CacheError(
             f"{len(problems)} of {n_images} images cannot be used, and none is ever replaced: "
-            f"{_first(problems)}"
+            f"{list_first(problems, '; ')}"
         )
 
 
@@ -246,8 +252,3 @@ def _describe(
         "versions": {name: metadata.version(name) for name in ("numpy", "imagecodecs")},
         "files": checksums,
     }
-
-
-def _first(items: list[str]) -> str:
-    more = len(items) - _SHOWN
-    return "; ".join(items[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")

@@ -7,6 +7,7 @@ hr_post_exposure, and beside it the TIFFs it names (the bucket's `Microscopy/tra
 import csv
 import difflib
 import hashlib
+import io
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -108,13 +109,28 @@ def read_catalog(data_dir: Path) -> Catalog:
             message gives the row (1 is the first after the header), its value and what is allowed.
     """
     path = Path(data_dir) / META_NAME
-    raw = _read_text_table(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise CatalogError(
+            f"no {META_NAME} in {str(path.parent)!r}; give the folder that holds it with "
+            "--data-dir, or make a synthetic set with `bpsweep data make`"
+        ) from None
+    except OSError as error:
+        raise CatalogError(f"{path} cannot be read: {error.strerror}") from error
+    return parse_catalog(content, Path(data_dir))
+
+
+def parse_catalog(content: bytes, data_dir: Path) -> Catalog:
+    """The catalogue of a `meta.csv` with this content; raises as `read_catalog` does."""
+    path = data_dir / META_NAME
+    raw = _parse_text_table(content, path)
     table = _parse_names(raw["filename"], path)
     table["particle"] = _parse_choice(raw["particle_type"], tuple(DOSES_GY), path)
     table["dose_gy"] = _parse_number(raw["dose_Gy"], _all_doses(), path)
     table["hour"] = _parse_number(raw["hr_post_exposure"], HOURS, path).astype("int64")
     _check_dose_fits_particle(table, path)
-    return Catalog(Path(data_dir), table, (Path(data_dir) / SYNTHETIC_MARKER).exists())
+    return Catalog(data_dir, table, (data_dir / SYNTHETIC_MARKER).exists())
 
 
 def select(catalog: Catalog, subset: Subset) -> Catalog:
@@ -147,17 +163,12 @@ def format_meta(table: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _read_text_table(path: Path) -> pd.DataFrame:
+def _parse_text_table(content: bytes, path: Path) -> pd.DataFrame:
     """The four columns as text, nothing interpreted."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file, strict=True)) or [[]]
-    except FileNotFoundError:
-        raise CatalogError(
-            f"no {META_NAME} in {str(path.parent)!r}; give the folder that holds it with "
-            "--data-dir, or make a synthetic set with `bpsweep data make`"
-        ) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        lines = io.StringIO(content.decode(), newline="")
+        header, *rows = list(csv.reader(lines, strict=True)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
         raise CatalogError(f"{path} cannot be read as a CSV table: {error}") from error
     if tuple(header) != META_COLUMNS:
         raise CatalogError(f"{path} starts with {header!r}; needed is {','.join(META_COLUMNS)!r}")

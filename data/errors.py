@@ -4,6 +4,7 @@ DataError (a ValueError)
 ├── CatalogError     meta.csv, its rows, a subset that is empty or misspelt
 ├── ImageError       a TIFF that is not one 16-bit grey page
 ├── CacheError       the decoded array: building, finding, checking it
+├── FetchError     files from the bucket
 ├── SplitError       training and validation rows
 └── SyntheticError   making the embedded data set
 """
@@ -31,3 +32,7 @@ class SplitError(DataError):
 
 class SyntheticError(DataError):
     """Settings or a folder from which no synthetic set can be made."""
+
+
+class FetchError(DataError):
+    """Files that cannot be fetched, or are not what they should be."""

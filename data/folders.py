@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, also when two processes make the same one."""
+"""Folders and files that appear whole or not at all, also when two processes make the same."""
 
 import fcntl
 import os
@@ -11,6 +11,8 @@ from typing import Final
 Progress = Callable[[int, int], None]  # (images done, images in all)
 
 BUILDING_SUFFIX: Final = ".building"
+PART_SUFFIX: Final = ".part"
+_SHOWN: Final = 10  # items named in a message
 
 
 @contextmanager
@@ -56,3 +58,19 @@ def build_folder(final: Path) -> Iterator[Path]:
 def count_cpus() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it."""
+    part = path.with_name(f".{path.name}{PART_SUFFIX}")
+    try:
+        part.write_bytes(content)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def list_first(items: list[str], separator: str = ", ") -> str:
+    """The first ten items for a message, and how many more there are."""
+    more = [f"and {len(items) - _SHOWN} more"] if len(items) > _SHOWN else []
+    return separator.join(items[:_SHOWN] + more)

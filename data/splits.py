@@ -12,6 +12,7 @@ from sklearn.model_selection import train_test_split
 
 from data.catalog import Catalog, format_meta
 from data.errors import SplitError
+from data.folders import write_whole
 
 SPLITS: Final = ("image", "well")
 _VAL_SHARE: Final = 0.2
@@ -121,20 +122,11 @@ def write_split(catalog: Catalog, split: Split, folder: Path) -> None:
         for name, rows in sides.items():
             text = format_meta(catalog.table.iloc[np.sort(rows)])
             checksums[f"{name}.csv"] = hashlib.sha256(text.encode()).hexdigest()
-            _write_whole(folder / f"{name}.csv", text)
+            write_whole(folder / f"{name}.csv", text.encode())
         about = {"method": split.method, "seed": split.seed, "sha256": checksums}
-        _write_whole(folder / "split.json", json.dumps(about, indent=1) + "\n")
+        write_whole(folder / "split.json", json.dumps(about, indent=1).encode() + b"\n")
     except OSError as error:
         raise SplitError(
             f"cannot write the split to {str(folder)!r}: {error.strerror or error}; "
             "choose another folder with --out"
         ) from error
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.building")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
