@@ -5,7 +5,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from agent.tracking import RunProgress, SweepProgress
+from agent.tracking import ERROR, RunProgress, SweepProgress
 from report import metrics
 from report.table import show
 
@@ -43,7 +43,8 @@ def draw_progress(progress: SweepProgress, n_runs: int | None) -> RenderableType
 def describe_end(run: RunProgress) -> str:
     """Return the line that a run leaves when it ends."""
     best = run.latest.get(f"best/{metrics.VAL_ACCURACY}")
-    result = "" if best is None else f": accuracy {best:.1%}"
+    error = run.latest.get(ERROR)
+    result = f": {error}" if error else "" if best is None else f": accuracy {best:.1%}"
     return f"{run.name} ({describe_settings(run)}) {run.state}{result}"
 
 

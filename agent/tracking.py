@@ -18,6 +18,8 @@ from report.confusion import Confusion
 from report.records import RunRecord, SweepRecord, swept_names
 
 PROVENANCE = "provenance"
+ERROR = "error"
+"""Where a run's summary says why it failed."""
 INIT_TIMEOUT_S = 60.0
 FINISH_TIMEOUT_S = 600.0
 
@@ -58,6 +60,8 @@ class TrackedRun:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, Exception):
+            self._run.summary[ERROR] = f"{type(error).__name__}: {error}"
         try:
             self._run.finish(exit_code=0 if error is None else 1)
         except TimeoutError:
@@ -160,6 +164,7 @@ def _read_run(run: Any) -> RunRecord:
         state=str(run.state),
         config=dict(run.config),
         history=tuple(history),
+        error=run.summary.get(ERROR),
     )
 
 

@@ -17,6 +17,7 @@ class RunRecord:
         state: running, finished, failed, crashed, killed or preempted.
         config: Every setting by name, and `provenance`.
         history: One mapping an epoch: metric name to value.
+        error: Why it failed, where it says.
     """
 
     id: str
@@ -24,6 +25,7 @@ class RunRecord:
     state: str
     config: Mapping[str, Any]
     history: tuple[Mapping[str, Any], ...]
+    error: str | None = None
 
     @property
     def provenance(self) -> Mapping[str, Any]:

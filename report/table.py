@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,13 +20,15 @@ def describe(verdict: Verdict) -> list[str]:
     n, reached = len(verdict.rows), verdict.n_reached
     share = f"{verdict.target:.0%}".replace("%", " %")
     lines = [
-        f"{reached} of {n} configuration{'s' * (n != 1)} reach{'es' * (n == 1)} "
+        f"{reached} of {n} configuration{'s' * (n != 1)} reach{'es' * (reached == 1)} "
         f"{share} validation accuracy{_where(verdict)}; {_name_best(verdict)}"
     ]
-    if (unfinished := [row for row in verdict.rows if row.state != "finished"]) != []:
-        counts = {row.state: sum(r.state == row.state for r in unfinished) for row in unfinished}
+    if unfinished := [row for row in verdict.rows if row.state != "finished"]:
+        counts = Counter(row.state for row in unfinished)
         listed = ", ".join(f"{count} {state}" for state, count in counts.items())
         lines.append(f"Not finished: {listed}; their rows show the epochs they logged.")
+        errors = Counter(row.error for row in unfinished if row.error)
+        lines += [f"{count} failed with: {error}" for error, count in errors.most_common(3)]
     if verdict.split == "image":
         lines.append(
             "Split by image: cells of the same well and plate are on both sides, "
@@ -69,10 +72,13 @@ def draw_table(verdict: Verdict) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
+        header_style="bold",
     )
     for name in verdict.rows[0].swept:
-        table.add_column(name, overflow="fold")
-    for name in ("accuracy (95 %)", "Jaccard", "Hamming", "best", "reached"):
+        widest = max(len(show(row.swept[name])) for row in verdict.rows)
+        header = name.replace("_", "_\n")  # so that many narrow columns fit a terminal
+        table.add_column(header, overflow="fold", min_width=widest)
+    for name in ("accuracy (95 % CI)", "Jaccard", "Hamming", "epoch", "reached"):
         table.add_column(name, no_wrap=True)
     for row in verdict.rows:
         table.add_row(*(show(value) for value in row.swept.values()), *_cells(row))
@@ -81,14 +87,14 @@ def draw_table(verdict: Verdict) -> Table:
 
 def _cells(row: Row) -> tuple[str, ...]:
     if row.accuracy is None:
-        return ("-", "-", "-", "-", f"no result: {row.state}")
+        return ("-", "-", "-", "-", row.state)
     spread = "" if row.low is None else f" ({100 * row.low:.1f}-{100 * (row.high or 0):.1f})"
     reached = f"[green]epoch {row.first_epoch_at_target}[/green]" if row.reached else "no"
     return (
         f"{row.accuracy:.1%}{spread}",
         "-" if row.jaccard is None else f"{row.jaccard:.3f}",
         "-" if row.hamming is None else f"{row.hamming:.3f}",
-        f"epoch {row.best_epoch}",
+        str(row.best_epoch),
         reached if row.state == "finished" else f"{reached} ({row.state})",
     )
 
@@ -108,6 +114,7 @@ def flatten(verdict: Verdict) -> list[dict[str, Any]]:
             "seconds_to_target": row.seconds_to_target,
             "reached": row.reached,
             "state": row.state,
+            "error": row.error,
             "run": row.run_id,
             "run_name": row.run_name,
             "synthetic": verdict.synthetic,

@@ -22,6 +22,7 @@ class Row:
 
     Args:
         run_id, run_name, state: The run.
+        error: Why it failed, where it says.
         swept: The swept values by name.
         best_epoch: Epoch of the best validation accuracy, from 1; None before the first epoch.
         accuracy, jaccard, hamming: Shares in [0, 1] at the best epoch.
@@ -33,6 +34,7 @@ class Row:
     run_id: str
     run_name: str
     state: str
+    error: str | None
     swept: Mapping[str, Any]
     best_epoch: int | None = None
     accuracy: float | None = None
@@ -113,7 +115,7 @@ def _progress(run: RunRecord) -> tuple[bool, int]:
 def _judge_run(run: RunRecord, swept: tuple[str, ...], target: float) -> Row:
     values = {name: run.config.get(name) for name in swept}
     if not run.epochs:
-        return Row(run.id, run.name, run.state, values)
+        return Row(run.id, run.name, run.state, run.error, values)
     best = max(run.epochs, key=lambda row: float(row[metrics.VAL_ACCURACY]))
     at_target = next((row for row in run.epochs if row[metrics.VAL_ACCURACY] >= target), None)
     low, high = interval(best[metrics.VAL_ACCURACY], run.provenance.get("n_validation"))
@@ -121,6 +123,7 @@ def _judge_run(run: RunRecord, swept: tuple[str, ...], target: float) -> Row:
         run_id=run.id,
         run_name=run.name,
         state=run.state,
+        error=run.error,
         swept=values,
         best_epoch=int(best[metrics.EPOCH]),
         accuracy=float(best[metrics.VAL_ACCURACY]),

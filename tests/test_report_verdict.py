@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -61,9 +62,15 @@ def test_a_run_without_epochs_is_shown_last_without_a_result() -> None:
     assert "1 failed" in describe(verdict)[1]
 
 
+def test_a_failure_is_told_with_its_reason() -> None:
+    failed = replace(make_run(1, [], "failed"), error="CacheError: no room")
+    said = describe(judge(make_sweep(failed, make_run(2, [0.1]))))
+    assert "1 failed with: CacheError: no room" in said
+
+
 def test_the_sentence_counts_names_the_best_and_says_synthetic() -> None:
     lines = describe(judge(make_sweep(make_run(1, [0.85]), make_run(2, [0.6]))))
-    assert lines[0].startswith("1 of 2 configurations reach 80 % validation accuracy on 1,774")
+    assert lines[0].startswith("1 of 2 configurations reaches 80 % validation accuracy on 1,774")
     assert "the best is batch_size 1 with 85.0%" in lines[0]
     assert lines[-1].startswith("Synthetic images")
 
