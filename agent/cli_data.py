@@ -47,7 +47,7 @@ SubsetName = Annotated[
 @app.command("make")
 def make_command(
     data_dir: DataDir = None,
-    n_images: Annotated[int, typer.Option("--n-images", min=1)] = 9000,
+    n_images: Annotated[int, typer.Option("--n-images", min=1)] = SyntheticSettings.n_images,
     hours: Annotated[
         str, typer.Option(help="Hours after irradiation, as 4h or 4h+24h+48h.")
     ] = "4h",

@@ -44,7 +44,7 @@ class SyntheticSettings:
         well_effect: 0 to 1, the same for (particle, well), common to all plates.
     """
 
-    n_images: int = 9000
+    n_images: int = 18_000
     hours: tuple[int, ...] = (4,)
     seed: int = 0
     plate_effect: float = 0.5
