@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -25,6 +25,7 @@ from data.catalog import Catalog, Subset, read_catalog, select
 from data.errors import DataError
 from data.fetch import FetchProgress, fetch_subset, plan_fetch
 from data.fetcher import FetchSettings
+from data.geometry import GEOMETRIES, Geometry
 from data.splits import SPLITS, make_split, write_split
 from data.synthetic import SyntheticSettings, make_synthetic
 
@@ -106,13 +107,23 @@ def cache_command(
     data_dir: DataDir = None,
     subset: SubsetName = "hi-4h",
     image_size: Annotated[int, typer.Option("--image-size", help="Pixels a side.")] = 64,
+    geometry: Annotated[
+        str, typer.Option(help=f"{' or '.join(GEOMETRIES)}: scale whole images, or crop and pad.")
+    ] = "resize",
+    max_rejected: Annotated[
+        int, typer.Option("--max-rejected", min=0, help="Unusable files that may be left out.")
+    ] = 0,
 ) -> None:
     """Decode every image of a subset once, into one array for training."""
     with _errors():
         catalog = _read_subset(data_dir, subset)
+        settings = CacheSettings(image_size, cast(Geometry, geometry))
         with _bar("decoding") as progress:
-            cache = build_cache(catalog, CacheSettings(image_size), home.cache_root(), progress)
-        typer.echo(f"{len(catalog)} images in {cache.folder}")
+            cache = build_cache(
+                catalog, settings, home.cache_root(), progress, max_rejected=max_rejected
+            )
+        n_left_out = len(catalog) - len(cache.catalog)
+        typer.echo(f"{len(cache.catalog)} images in {cache.folder}, {n_left_out} left out")
 
 
 @app.command("split")

@@ -89,24 +89,15 @@ class TrackedRun:
             self._run.tags = (*(self._run.tags or ()), "synthetic")
 
     def log_epoch(self, values: Mapping[str, float]) -> None:
-        """Log one epoch's metrics; the epoch's number is the step."""
-        self._run.log(dict(values), step=int(values[metrics.EPOCH]))
+        """Log one epoch's metrics; without a step, since a step is sent only when the next comes."""
+        self._run.log(dict(values))
 
     def save_summary(self, values: Mapping[str, Any]) -> None:
         """Keep values in the run's summary, where sweeps and tables look."""
         self._run.summary.update(dict(values))
 
-    def log_pictures(self, pictures: Mapping[str, Iterable[Picture]]) -> None:
-        """Log named groups of pictures."""
-        self._run.log(
-            {
-                name: [wandb.Image(picture.pixels, caption=picture.caption) for picture in group]
-                for name, group in pictures.items()
-            }
-        )
-
-    def log_confusion(self, confusion: Confusion) -> None:
-        """Log the numbers of a confusion matrix as a table."""
+    def log_results(self, confusion: Confusion, pictures: Mapping[str, Iterable[Picture]]) -> None:
+        """Log the numbers of a confusion matrix as a table, and named groups of pictures."""
         table = wandb.Table(
             columns=["true \\ predicted", *confusion.columns],
             data=[
@@ -114,7 +105,11 @@ class TrackedRun:
                 for name, counts in zip(confusion.rows, confusion.counts, strict=True)
             ],
         )
-        self._run.log({"confusion/table": table})
+        images = {
+            name: [wandb.Image(picture.pixels, caption=picture.caption) for picture in group]
+            for name, group in pictures.items()
+        }
+        self._run.log({"confusion/table": table, **images})
 
     def save_artifact(self, folder: Path, metadata: Mapping[str, Any]) -> None:
         """Save a folder as this run's model artifact, `model-<run id>`."""

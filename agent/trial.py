@@ -96,13 +96,11 @@ def keep_results(run: TrackedRun, config: RunConfig, inputs: Inputs, result: Tra
     synthetic = "synthetic, " if inputs.catalog.synthetic else ""
     title = f"validation, {synthetic}epoch {best.epoch}"
     predictions = Predictions(best.probabilities, decided)
-    run.log_confusion(confusion)
-    run.log_pictures(
-        {
-            "confusion/picture": [draw_confusion(confusion, title)],
-            **draw_samples(inputs, predictions),
-        }
-    )
+    pictures = {
+        "confusion/picture": [draw_confusion(confusion, title)],
+        **draw_samples(inputs, predictions),
+    }
+    run.log_results(confusion, pictures)
     about = {
         "config": config.model_dump(),
         "provenance": describe_provenance(inputs),

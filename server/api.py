@@ -101,6 +101,7 @@ def describe_run(db: Connection, run: Row) -> dict[str, Any]:
         "summary": {key: value for key, value in summary.items() if key != "_wandb"},
         "step": run["last_step"],
         "epoch": summary.get("epoch"),
+        "tags": json.loads(run["tags"]),
         "started_at": run["started_at"],
         "heartbeat_at": run["heartbeat_at"],
         "finished_at": run["finished_at"],

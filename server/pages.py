@@ -181,7 +181,7 @@ def get_sweep(entity: str, project: str, name: str, request: Request) -> Respons
         listed = [
             api.describe_run(db, run) for run in runs.list_sweep_runs(db, sweep["id"])[:_MAX_RUNS]
         ]
-    searched = sorted({key for run in listed for key in run["args"]})
+    metric = described["metric"]
     return render(
         "sweep.html",
         user=user,
@@ -189,10 +189,18 @@ def get_sweep(entity: str, project: str, name: str, request: Request) -> Respons
         project=project,
         sweep=described,
         runs=listed,
-        searched=searched,
-        metric=described["metric"],
+        searched=_list_varied(listed),
+        metric=metric,
+        has_best=any(f"best/{metric}" in run["summary"] for run in listed),
         live=sweep["state"] in ("PENDING", "RUNNING"),
     )
+
+
+def _list_varied(listed: list[dict[str, Any]]) -> list[str]:
+    """Return the parameters whose value differs between runs; all where there is one run."""
+    names = sorted({key for run in listed for key in run["args"]})
+    values = {name: {json.dumps(run["args"].get(name)) for run in listed} for name in names}
+    return [name for name in names if len(values[name]) > 1] or names
 
 
 @router.get("/{entity}/{project}/runs/{name}")
