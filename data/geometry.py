@@ -6,8 +6,13 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-Geometry = Literal["resize"]
+Geometry = Literal["resize", "native"]
 GEOMETRIES: Final[tuple[Geometry, ...]] = get_args(Geometry)
+
+
+def fit_image(pixels: NDArray[np.uint16], size: int, geometry: Geometry) -> NDArray[np.uint16]:
+    """(Y, X) pixels as (size, size), by `resize_image` or `crop_image`."""
+    return resize_image(pixels, size) if geometry == "resize" else crop_image(pixels, size)
 
 
 def resize_image(pixels: NDArray[np.uint16], size: int) -> NDArray[np.uint16]:
@@ -27,6 +32,25 @@ def resize_image(pixels: NDArray[np.uint16], size: int) -> NDArray[np.uint16]:
     down, across = _axis_weights(height, size), _axis_weights(width, size)
     resized: NDArray[np.float32] = down @ pixels.astype(np.float32) @ across.T
     return np.rint(resized).astype(np.uint16)
+
+
+def crop_image(pixels: NDArray[np.uint16], size: int) -> NDArray[np.uint16]:
+    """The middle size x size pixels at the original scale, so that a focus keeps its size.
+
+    A side that is shorter is padded with the image's least count, which every way of scaling
+    intensities makes dark.
+
+    Returns:
+        (size, size) uint16.
+    """
+    fitted = np.full((size, size), pixels.min(), dtype=np.uint16)
+    sources, targets = [], []
+    for length in pixels.shape:
+        kept = min(length, size)
+        sources.append(slice((length - kept) // 2, (length - kept) // 2 + kept))
+        targets.append(slice((size - kept) // 2, (size - kept) // 2 + kept))
+    fitted[tuple(targets)] = pixels[tuple(sources)]
+    return fitted
 
 
 @lru_cache(maxsize=1024)

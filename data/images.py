@@ -37,22 +37,23 @@ def read_bytes(path: Path) -> bytes:
     """The bytes of a regular file of sensible size; links and devices are not followed.
 
     Raises:
-        ImageError: no such file, not a regular one, empty, or larger than any usable image.
+        ImageError: no such file, not a regular one, empty, or larger than any usable image; the
+            message does not name it.
     """
     try:
         # O_NONBLOCK: a pipe named like an image must not hang the reader.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         kind = "a link, which is not followed" if path.is_symlink() else error.strerror
-        raise ImageError(f"{path}: {kind}; an image must be a readable regular file") from error
+        raise ImageError(f"{kind}; an image must be a readable regular file") from error
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"{path}: not a regular file; an image must be one")
+            raise ImageError("not a regular file; an image must be one")
         if status.st_size == 0:
-            raise ImageError(f"{path}: the file is empty; fetch or copy it again")
+            raise ImageError("the file is empty; fetch or copy it again")
         if status.st_size > MAX_FILE_BYTES:
-            raise ImageError(f"{path}: {status.st_size} bytes; at most {MAX_FILE_BYTES} are read")
+            raise ImageError(f"{status.st_size} bytes; at most {MAX_FILE_BYTES} are read")
         return file.read(MAX_FILE_BYTES + 1)
 
 
@@ -65,15 +66,15 @@ def read_image(path: Path) -> NDArray[np.uint16]:
     Raises:
         ImageError: the file is no usable image; the message says what came and what is allowed.
     """
-    return decode_image(read_bytes(path), str(path))
-
-
-def decode_image(content: bytes, name: str) -> NDArray[np.uint16]:
-    """The pixels of a TIFF's bytes; `name` stands in the messages. See `read_image`."""
     try:
-        return _Page(content).decode()
+        return decode_image(read_bytes(path))
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error.__cause__
+        raise ImageError(f"{path}: {error}") from error.__cause__
+
+
+def decode_image(content: bytes) -> NDArray[np.uint16]:
+    """The pixels of a TIFF's bytes; raises as `read_image` does, without the name."""
+    return _Page(content).decode()
 
 
 def write_image(path: Path, pixels: NDArray[np.uint16]) -> None:
@@ -96,7 +97,7 @@ def write_image(path: Path, pixels: NDArray[np.uint16]) -> None:
 
 @dataclass
 class _Page:
-    """The one page of a TIFF, read and checked step by step; errors do not name the file."""
+    """The one page of a TIFF, read and checked step by step."""
 
     content: bytes
 

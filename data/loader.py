@@ -3,21 +3,19 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.augment import draw_moves, move_images
 from data.cache import ImageCache
 from data.errors import DataError
-
-Normalization = Literal["minmax", "clip"]
-NORMALIZATIONS: Final[tuple[Normalization, ...]] = get_args(Normalization)
-CLIP_RANGE: Final = (400, 4000)  # counts; the range used in published work on this set
+from data.intensity import NORMALIZATIONS, Normalization, scale_counts
+from data.limits import find_limits
 
 _SHUFFLE, _AUGMENT = 0, 1  # streams of random numbers of one epoch
-_SHIFT_SHARE: Final = 1 / 32  # greatest shift as a share of the side, to each direction
-_N_TURNS: Final = 8  # elements of the dihedral group
+_CHUNK_PIXELS: Final = 1 << 15  # handled at a time, so that they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,7 @@ class LoaderSettings:
 
     Attributes:
         batch_size: images a batch; the last one of an epoch may be shorter.
-        normalize: "minmax" scales each image by its own least and greatest pixel (the published
-            protocol), "clip" maps counts 400..4000 to 0..1.
+        normalize: how counts become [0, 1], see `data.intensity`.
         augment: turn, mirror and shift each image at random.
         seed: of order and augmentation.
     """
@@ -73,12 +70,29 @@ class Loader:
         rows: NDArray[np.int64],
         settings: LoaderSettings,
         shuffle: bool,
+        train_rows: NDArray[np.int64] | None = None,
     ) -> None:
-        """Load `rows` of `cache`; `labels` is (N, L) for all N rows of the cache."""
+        """Load `rows` of `cache`.
+
+        Args:
+            cache: N images.
+            labels: (N, L) for all rows of the cache.
+            rows: those to load.
+            settings: how.
+            shuffle: each epoch in another order.
+            train_rows: the training rows, from which "plate" takes its statistics.
+        """
         if len(labels) != len(cache.images):
             raise DataError(f"{len(labels)} label vectors for {len(cache.images)} cached images")
-        self._cache, self._labels = cache, labels.astype(np.float32)
+        if cache.settings.scale not in {None, settings.normalize}:
+            raise DataError(
+                f"normalize {settings.normalize!r} cannot be had from a cache that holds 8 bits of "
+                f"{cache.settings.scale!r}; build one with scale None"
+            )
+        self._images, self._labels = cache.images, labels.astype(np.float32)
         self._rows, self._settings, self._shuffle = rows, settings, shuffle
+        scaled = cache.settings.scale is not None
+        self._limits = None if scaled else find_limits(cache, settings.normalize, train_rows)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -90,72 +104,28 @@ class Loader:
         if self._shuffle:
             rows = self._rng(index, _SHUFFLE).permutation(rows)
         rng = self._rng(index, _AUGMENT)
-        size = self._settings.batch_size
-        for start in range(0, len(rows), size):
-            batch_rows = rows[start : start + size]
-            images = normalize_images(
-                self._cache.images[batch_rows],
-                self._cache.ranges[batch_rows],
-                self._settings.normalize,
-            )
-            if self._settings.augment:
-                images = augment_images(images, rng)
+        for start in range(0, len(rows), self._settings.batch_size):
+            batch_rows = rows[start : start + self._settings.batch_size]
+            images = self._gather(batch_rows, rng)
             yield Batch(images[:, None], self._labels[batch_rows], batch_rows)
 
     def _rng(self, index: int, stream: int) -> np.random.Generator:
         return np.random.default_rng((self._settings.seed, index, stream))
 
-
-def normalize_images(
-    images: NDArray[np.uint16], ranges: NDArray[np.uint16], normalize: Normalization
-) -> NDArray[np.float32]:
-    """Counts to [0, 1].
-
-    Args:
-        images: (B, S, S) uint16 counts.
-        ranges: (B, 2) uint16, what "minmax" maps to 0 and 1 for each image.
-        normalize: see `LoaderSettings`.
-
-    Returns:
-        (B, S, S) float32 in [0, 1]; an image of one grey value becomes zeros.
-    """
-    if normalize == "clip":
-        low, high = (np.full(len(images), value, np.float32) for value in CLIP_RANGE)
-    else:
-        low, high = ranges.astype(np.float32).T
-    scale = (1 / np.maximum(high - low, 1)).astype(np.float32)
-    scaled: NDArray[np.float32] = images * scale[:, None, None]
-    scaled -= (low * scale)[:, None, None]
-    np.clip(scaled, 0, 1, out=scaled)
-    return scaled
-
-
-def augment_images(images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Turn, mirror and shift each image of a batch on its own.
-
-    A shift wraps around, so that every image keeps exactly its pixels.
-
-    Args:
-        images: (B, S, S) float32.
-        rng: where the elements of the dihedral group and the shifts are drawn from.
-    """
-    size = images.shape[1]
-    turns = rng.integers(_N_TURNS, size=len(images))
-    furthest = round(size * _SHIFT_SHARE)
-    shifts = rng.integers(-furthest, furthest + 1, size=(len(images), 2))
-    augmented = np.empty_like(images)
-    for turn in range(_N_TURNS):
-        members = np.flatnonzero(turns == turn)
-        augmented[members] = turn_images(images[members], turn)
-    for image, (down, across) in zip(augmented, shifts, strict=True):
-        image[:] = np.roll(image, (down, across), axis=(0, 1))
-    return augmented
-
-
-def turn_images(images: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
-    """A view of (B, S, S) images under one of the eight symmetries of the square."""
-    if turn & 4:
-        images = images.transpose(0, 2, 1)
-    if turn & 2:
-        images = images[:, ::-1]
-    return images[:, :, ::-1] if turn & 1 else images
+    def _gather(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+        """(B, S, S) float32 images of some rows, a few at a time through the processor's cache."""
+        size = self._images.shape[1]
+        out = np.empty((len(rows), size, size), np.float32)
+        moves = draw_moves(len(rows), size, rng) if self._settings.augment else None
+        step = max(1, _CHUNK_PIXELS // size**2)
+        for first in range(0, len(rows), step):
+            some = slice(first, first + step)
+            if moves is None:
+                counts = self._images[rows[some]]
+            else:
+                counts = move_images(self._images, rows[some], moves[some])
+            if self._limits is None:
+                np.multiply(counts, np.float32(1 / 255), out=out[some])
+            else:
+                scale_counts(counts, self._limits[rows[some]], out=out[some])
+        return out

@@ -9,14 +9,17 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from test_data_catalog import HEADER, REAL_TIFF, make_set
 
-from data.cache import CacheSettings, build_cache, open_cache
+from data.cache import CacheSettings, Scale, build_cache, open_cache
 from data.catalog import read_catalog
 from data.errors import CacheError
 from data.geometry import resize_image
+from data.intensity import scale_counts
+from data.limits import find_limits
 
 SETTINGS = CacheSettings(16)
 
@@ -112,20 +115,75 @@ def test_missing_files_are_listed(folder: Path, tmp_path: Path) -> None:
     catalog = read_catalog(folder)
     for name in catalog.table["filename"][:12]:
         (folder / name).unlink()
-    with pytest.raises(CacheError, match=r"12 of 40 image files are missing .*_000_.* and 2 more"):
+    with pytest.raises(
+        CacheError, match=r"12 of 40 image files .*_000_proj\.tif: the file is missing.*and 2 more"
+    ):
         build_cache(catalog, SETTINGS, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
-def test_unusable_files_are_listed_and_nothing_is_left(folder: Path, tmp_path: Path) -> None:
+def spoil(folder: Path) -> list[str]:
+    """Make three files of the set unusable; return their names."""
     files = read_catalog(folder).table["filename"]
-    (folder / files[4]).write_bytes(b"")
-    (folder / files[30]).write_bytes((folder / files[30]).read_bytes()[:60])
-    (folder / files[31]).unlink()
-    (folder / files[31]).symlink_to("/etc/hostname")
-    with pytest.raises(CacheError, match=r"3 of 40 images .*empty.*truncated.*a link"):
-        build_cache(read_catalog(folder), SETTINGS, tmp_path / "cache")
-    assert names(tmp_path / "cache") == []
+    bad = [files[4], files[30], files[31]]
+    (folder / bad[0]).write_bytes(b"")
+    (folder / bad[1]).write_bytes((folder / bad[1]).read_bytes()[:60])
+    (folder / bad[2]).unlink()
+    (folder / bad[2]).symlink_to("/etc/hostname")
+    return bad
+
+
+def test_unusable_files_are_listed_and_no_cache_is_left(folder: Path, tmp_path: Path) -> None:
+    bad = spoil(folder)
+    catalog = read_catalog(folder)
+    for max_rejected in (0, 2):
+        with pytest.raises(CacheError, match=r"3 of 40 image.*empty.*truncated.*a link.*rejected"):
+            build_cache(catalog, SETTINGS, tmp_path / "cache", max_rejected=max_rejected)
+    (listed,) = (tmp_path / "cache").iterdir()
+    assert listed.name.endswith(".rejected.csv")
+    assert pd.read_csv(listed)["filename"].tolist() == bad
+
+
+def test_as_many_as_allowed_are_left_out_and_none_replaced(folder: Path, tmp_path: Path) -> None:
+    bad = spoil(folder)
+    gone = read_catalog(folder).table["filename"][0]
+    (folder / gone).unlink()
+    catalog = read_catalog(folder)
+    with pytest.raises(CacheError, match=r"1 of 40 .*missing"):
+        open_cache(catalog, SETTINGS, tmp_path / "cache")
+    assert open_cache(catalog, SETTINGS, tmp_path / "cache", max_rejected=4) is None
+    cache = build_cache(catalog, SETTINGS, tmp_path / "cache", max_rejected=4)
+    kept = [name for name in catalog.table["filename"] if name not in {*bad, gone}]
+    assert cache.catalog.table["filename"].tolist() == kept
+    assert cache.images.shape == (36, 16, 16)
+    for row in (0, 20, 35):
+        assert (cache.images[row] == resize_image(tifffile.imread(folder / kept[row]), 16)).all()
+    found = open_cache(catalog, SETTINGS, tmp_path / "cache", max_rejected=4)
+    assert found is not None
+    assert found.folder == cache.folder
+
+
+@pytest.mark.parametrize("scale", ["minmax", "clip", "percentile"])
+def test_eight_bits_are_the_normalised_image(folder: Path, tmp_path: Path, scale: Scale) -> None:
+    catalog = read_catalog(folder)
+    counts = build_cache(catalog, SETTINGS, tmp_path / "cache")
+    eight = build_cache(catalog, CacheSettings(16, scale=scale), tmp_path / "cache")
+    assert eight.images.dtype == np.uint8
+    expected = scale_counts(counts.images, find_limits(counts, scale))
+    assert eight.images / 255 == pytest.approx(expected, abs=0.5 / 255 + 1e-6)
+
+
+def test_native_geometry_keeps_the_scale(folder: Path, tmp_path: Path) -> None:
+    catalog = read_catalog(folder)
+    cache = build_cache(catalog, CacheSettings(30, "native"), tmp_path / "cache")
+    for image, name in zip(cache.images, catalog.table["filename"], strict=True):
+        pixels = tifffile.imread(folder / name)
+        height, width = pixels.shape
+        inside = image[max(0, (30 - height) // 2) :][: min(height, 30)]
+        inside = inside[:, max(0, (30 - width) // 2) :][:, : min(width, 30)]
+        middle = pixels[max(0, (height - 30) // 2) :][:30, max(0, (width - 30) // 2) :][:, :30]
+        assert (inside == middle).all()
+        assert np.count_nonzero(image != pixels.min()) <= middle.size
 
 
 def test_a_place_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
@@ -148,7 +206,7 @@ def test_an_error_halfway_leaves_nothing(folder: Path, tmp_path: Path) -> None:
 BUILD = """
 import sys, time
 from pathlib import Path
-from data.cache import CacheSettings, build_cache
+from data.cache import CacheSettings, Scale, build_cache
 from data.catalog import read_catalog
 def progress(done, total):
     print("progress", flush=True)

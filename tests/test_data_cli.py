@@ -20,7 +20,7 @@ def test_make_cache_split(tmp_path: Path) -> None:
     assert (code, output) == (0, "130 synthetic images in set\n")
     code, output = run("cache", "--data-dir", "set", "--image-size", 32)
     assert code == 0
-    assert Path(output.split()[-1]).parent == tmp_path / "home" / "cache"
+    assert Path(output.split()[3].rstrip(",")).parent == tmp_path / "home" / "cache"
     code, output = run("split", "--data-dir", "set", "--by", "well", "--out", "split")
     assert code == 0
     assert sorted(path.name for path in Path("split").iterdir()) == [

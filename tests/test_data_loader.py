@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from test_data_catalog import HEADER, REAL_TIFF, make_set
 
+from data.augment import turn_image
 from data.cache import CacheSettings, ImageCache, build_cache
 from data.catalog import read_catalog
 from data.errors import DataError
 from data.labels import encode_labels
-from data.loader import Loader, LoaderSettings, turn_images
+from data.loader import Loader, LoaderSettings
 
 ROWS = np.arange(3, 40)
 
@@ -66,9 +67,9 @@ def test_augmentation_moves_pixels_and_changes_none(cache: ImageCache) -> None:
 
 
 def test_the_eight_turns_are_the_dihedral_group() -> None:
-    image = np.arange(9, dtype=np.float32).reshape(1, 3, 3)
-    turned = {turn_images(image, turn).tobytes() for turn in range(8)}
-    expected = {np.rot90(side, k).tobytes() for side in (image[0], image[0].T) for k in range(4)}
+    image = np.arange(9).reshape(3, 3)
+    turned = {turn_image(image, turn).tobytes() for turn in range(8)}
+    expected = {np.rot90(side, k).tobytes() for side in (image, image.T) for k in range(4)}
     assert turned == expected
     assert len(turned) == 8
 
@@ -76,14 +77,49 @@ def test_the_eight_turns_are_the_dihedral_group() -> None:
 def test_normalisations(cache: ImageCache) -> None:
     images, ranges = cache.images[ROWS].astype(float), cache.ranges[ROWS].astype(float)
     low, high = ranges[:, :1, None], ranges[:, 1:, None]
+    p1, p99 = cache.percentiles[ROWS, :1, None], cache.percentiles[ROWS, 1:, None]
+    assert (low < p1).all()
+    assert (p99 < high).all()
     expected = {
         "minmax": (images - low) / (high - low),
         "clip": np.clip((images - 400) / 3600, 0, 1),
+        "percentile": np.clip((images - p1) / (p99 - p1), 0, 1),
     }
     for normalize, values in expected.items():
         loader = make_loader(cache, False, normalize=normalize)
         found = np.concatenate([batch.images[:, 0] for batch in loader.epoch(0)])
-        assert found == pytest.approx(values, abs=1e-6)
+        assert found == pytest.approx(values, abs=1e-5)
+
+
+def test_plates_are_standardised_by_their_training_images_alone(cache: ImageCache) -> None:
+    labels = np.zeros((len(cache.images), 2), np.uint8)
+    settings = LoaderSettings(40, "plate")
+    train = np.arange(8, 40)
+    (batch,) = Loader(cache, labels, ROWS, settings, False, train_rows=train).epoch(0)
+    plates = cache.catalog.table["barcode"] + cache.catalog.table["plate"]
+    for row, found in zip(ROWS, batch.images[:, 0], strict=True):
+        same = cache.images[train][(plates[train] == plates[row]).to_numpy()].astype(float)
+        z_score = (cache.images[row] - same.mean()) / same.std()
+        assert found == pytest.approx(np.clip((z_score + 2) / 8, 0, 1), abs=1e-4)
+    with pytest.raises(DataError, match="normalize 'plate' needs the training rows"):
+        Loader(cache, labels, ROWS, settings, False)
+    with pytest.raises(DataError, match=r"plate P2.* has no training image"):
+        Loader(cache, labels, ROWS, settings, False, train_rows=np.array([0, 4]))
+
+
+def test_eight_bit_caches_load_as_they_were_scaled(cache: ImageCache, tmp_path: Path) -> None:
+    settings = CacheSettings(32, scale="minmax")
+    eight = build_cache(cache.catalog, settings, tmp_path / "eight")
+    for batch, same in zip(
+        make_loader(eight, seed=3, augment=True).epoch(1),
+        make_loader(cache, seed=3, augment=True).epoch(1),
+        strict=True,
+    ):
+        assert batch.images == pytest.approx(same.images, abs=0.51 / 255)
+    with pytest.raises(
+        DataError, match="'clip' cannot be had from a cache that holds 8 bits of 'minmax'"
+    ):
+        make_loader(eight, normalize="clip")
 
 
 def test_the_real_image(real_set: Path, tmp_path: Path) -> None:
@@ -105,7 +141,10 @@ def test_the_real_image(real_set: Path, tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"batch_size": 0}, "batch_size 0 is not a positive number"),
-        ({"normalize": "min-max"}, "normalize 'min-max' is not one of minmax, clip"),
+        (
+            {"normalize": "min-max"},
+            "normalize 'min-max' is not one of minmax, clip, percentile, plate",
+        ),
         ({"seed": -1}, "seed -1 is negative"),
     ],
 )
