@@ -89,7 +89,7 @@ class TrackedRun:
             self._run.tags = (*(self._run.tags or ()), "synthetic")
 
     def log_epoch(self, values: Mapping[str, float]) -> None:
-        """Log one epoch's metrics; without a step, since a step is sent only when the next comes."""
+        """Log one epoch's metrics, without a step: one with a step waits for the next."""
         self._run.log(dict(values))
 
     def save_summary(self, values: Mapping[str, Any]) -> None:
