@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             " mean it: whoever has the key can then read and change everything here, and the key"
             " travels unencrypted"
         )
+    if options.port is not None and not 0 <= options.port < 65536:
+        parser.error(f"--port is 0 (any) to 65535, got {options.port}")
     if options.lease_seconds <= 0 or options.max_attempts < 1:
         parser.error("--lease-seconds is more than 0 and --max-attempts at least 1")
     logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(message)s")

@@ -143,14 +143,13 @@ class ServerProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "ServerProcess":
-        self.log = (self.store.parent / "server.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "server", "--store", str(self.store), *self.options],
-            cwd=ROOT,
-            stdout=self.log,
-            stderr=self.log,
-            env={**os.environ, "PYTHONWARNINGS": "default"},
-        )
+        with (self.store.parent / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "server", "--store", str(self.store), *self.options],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
         wait_until(self.is_ready, 30)
         return self
 
@@ -205,7 +204,6 @@ class ServerProcess:
         start = time.monotonic()
         self.process.send_signal(sent)
         self.process.wait(timeout=20)
-        self.log.close()
         return time.monotonic() - start
 
 

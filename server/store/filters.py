@@ -111,8 +111,8 @@ def _list_paths(rest: str, *, in_config: bool) -> list[list[str]]:
     trimmed = rest.removesuffix(".value") if in_config else rest
     if in_config:
         first, *inner = trimmed.split(".")
-        nested = [[first, "value", *inner]]
-        return [[trimmed, "value"], *nested, [trimmed]]
+        inner = inner[1:] if inner[:1] == ["value"] else inner
+        return [[trimmed, "value"], [first, "value", *inner], [trimmed]]
     return [[trimmed], trimmed.split(".")]
 
 
