@@ -131,15 +131,21 @@ def split_command(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where train.csv, val.csv go.")],
     data_dir: DataDir = None,
     subset: SubsetName = "hi-4h",
-    by: Annotated[str, typer.Option("--by", help=f"One of {', '.join(SPLITS)}.")] = "image",
+    by: Annotated[
+        str, typer.Option("--by", help=f"{', '.join(SPLITS)}, or fold-K-of-N over wells.")
+    ] = "image",
     seed: Annotated[int, typer.Option(min=0)] = 42,
+    with_test: Annotated[
+        bool, typer.Option("--with-test", help="Keep a test part aside, from the training rows.")
+    ] = False,
 ) -> None:
-    """Write train.csv and val.csv in the columns of meta.csv; needs the labels only."""
+    """Write train.csv, val.csv (and test.csv) in the columns of meta.csv; needs labels only."""
     with _errors():
         catalog = _read_subset(data_dir, subset)
-        split = make_split(catalog, by, seed)
+        split = make_split(catalog, by, seed, with_test)
         write_split(catalog, split, out)
-        typer.echo(f"{len(split.train)} training and {len(split.val)} validation rows in {out}")
+        counts = ", ".join(f"{len(rows)} {name}" for name, rows in split.sides.items())
+        typer.echo(f"{counts} rows in {out}")
         typer.echo(f"split checksum {split.checksum}")
 
 

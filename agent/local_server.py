@@ -114,6 +114,9 @@ def named_server(store: Path) -> ServerAddress | None:
 
     Args:
         store: The embedded server's store, to know its own address again.
+
+    Raises:
+        ServerError: A server is named, and nothing answers there.
     """
     key = os.environ.get("WANDB_API_KEY")
     if not key:
@@ -122,4 +125,18 @@ def named_server(store: Path) -> ServerAddress | None:
     ours = find_server(store)
     if ours is not None and ours.url == url:
         return ours
+    _require_answer(url)
     return ServerAddress(url, {"WANDB_BASE_URL": url, "WANDB_API_KEY": key}, embedded=False)
+
+
+def _require_answer(url: str) -> None:
+    try:
+        urllib.request.urlopen(url, timeout=10).close()  # noqa: S310  # the user's own setting
+    except urllib.error.HTTPError:
+        return  # it answers, if only to refuse
+    except (OSError, ValueError) as error:
+        raise ServerError(
+            f"no W&B server answers at WANDB_BASE_URL={url!r}: {error}. Start it (`bpsweep serve` "
+            "takes its last address again), or unset WANDB_BASE_URL and WANDB_API_KEY to have "
+            "one started for you."
+        ) from error

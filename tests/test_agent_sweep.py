@@ -177,7 +177,9 @@ def test_bad_images_and_a_bad_place_are_told_before_any_run(
 ) -> None:
     path = make_sweep_yaml(tmp_path, epochs=1)
     (tmp_path / "file").write_text("")
+    gone = {"WANDB_API_KEY": "k" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
     cases = [
+        (make_environment(tmp_path / "home", small_set, gone), "no W&B server answers at WANDB_"),
         (make_environment(tmp_path / "file" / "home", small_set), "BPSWEEP_HOME"),
         (make_environment(tmp_path / "home", tmp_path / "nowhere"), "bpsweep data make"),
     ]
