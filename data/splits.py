@@ -1,7 +1,17 @@
-"""Training and validation rows: seeded, stratified by particle, whole groups on one side."""
+"""Training, validation and test rows: seeded, stratified, whole groups on one side.
+
+Ways to split, from the weakest to the strongest evidence:
+
+- "image": single images at random; seed 42 on `hi-4h` is the published split, row for row. Cells
+  of one field are on both sides.
+- "field": whole fields of view, drawn within each plate.
+- "well": whole (particle, well) positions over all plates, so that no animal is on both sides.
+- "fold-K-of-N": the K-th of N parts of the wells, each of which validates once.
+"""
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,115 +24,194 @@ from data.catalog import Catalog, format_meta
 from data.errors import SplitError
 from data.folders import write_whole
 
-SPLITS: Final = ("image", "well")
-_VAL_SHARE: Final = 0.2
+SPLITS: Final = ("image", "field", "well")  # and fold-K-of-N
+_FOLD: Final = re.compile(r"fold-([1-9]\d?)-of-([1-9]\d?)")
+_SHARE: Final = 0.2  # of all rows, for validation and for test each
+
+Rows = NDArray[np.int64]
+Texts = NDArray[np.str_]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of a catalogue on either side.
+    """Rows of a catalogue by side, each row on one.
 
     Attributes:
-        method: one of `SPLITS`.
+        method: one of `SPLITS`, or fold-K-of-N.
         seed: of the draw.
         train: int64 rows of the catalogue.
         val: int64 rows of the catalogue.
+        test: int64 rows of the catalogue, none unless asked for.
         checksum: sha256 of catalogue checksum, method, seed and rows.
     """
 
     method: str
     seed: int
-    train: NDArray[np.int64]
-    val: NDArray[np.int64]
+    train: Rows
+    val: Rows
+    test: Rows
     checksum: str
 
+    @property
+    def sides(self) -> dict[str, Rows]:
+        """The sides that have rows, by name."""
+        named = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: rows for name, rows in named.items() if len(rows)}
 
-def make_split(catalog: Catalog, method: str, seed: int = 42) -> Split:
-    """Divide the rows of a catalogue into about 80 % training and 20 % validation.
 
-    "image" draws single images with scikit-learn, seed 42 on `hi-4h` being the published split
-    row for row. "well" draws whole (particle, well) groups over all plates, so that no animal's
-    position is on both sides.
+def check_method(method: str) -> None:
+    """Raise SplitError, naming what is allowed, unless `method` is a way to split."""
+    fold = _FOLD.fullmatch(method)
+    if method not in SPLITS and (fold is None or not int(fold[1]) <= int(fold[2]) > 1):
+        raise SplitError(
+            f"split {method!r} is unknown; allowed are {', '.join(SPLITS)}, and fold-K-of-N with K "
+            "from 1 to N, as in fold-1-of-4"
+        )
+
+
+def make_split(catalog: Catalog, method: str, seed: int = 42, with_test: bool = False) -> Split:
+    """Divide the rows of a catalogue: about 20 % to validate, the rest to train.
+
+    With a test part another 20 % are taken from the training rows; the validation rows are the
+    same with it and without.
 
     Raises:
-        SplitError: unknown method, or a particle would be missing on a side.
+        SplitError: unknown method, too few groups, or a particle or dose missing on a side.
     """
-    if method not in SPLITS:
-        raise SplitError(f"split {method!r} is unknown; allowed are {', '.join(SPLITS)}")
-    particles = catalog.table["particle"].to_numpy(dtype=str)
+    check_method(method)
+    table = catalog.table
+    particles = table["particle"].to_numpy(dtype=str)
+    fold = _FOLD.fullmatch(method)
     if method == "image":
-        train, val = _split_images(particles, seed)
+        part = _split_images(particles, seed, with_test)
+    elif method == "field":
+        plates = (table["plate"] + table["barcode"]).to_numpy(dtype=str)
+        fields = (table["well"] + "-" + table["field"].astype("str")).to_numpy(dtype=str)
+        part = _split_groups(_Groups.build(plates, fields), seed, with_test)
     else:
-        train, val = _split_groups(particles, catalog.table["well"].to_numpy(dtype=str), seed)
-    _check_sides(particles, train, val, method)
+        wells = _Groups.build(particles, table["well"].to_numpy(dtype=str))
+        if fold is None:
+            part = _split_groups(wells, seed, with_test)
+        else:
+            part = _split_folds(wells, seed, with_test, int(fold[1]), int(fold[2]))
+    _check_sides(catalog, part, method, with_test)
     digest = hashlib.sha256(f"{catalog.checksum} {method} {seed}".encode())
-    for rows in (train, val):
+    for rows in part[: 2 + with_test]:
         digest.update(f" {len(rows)} ".encode() + rows.astype("<i8").tobytes())
-    return Split(method, seed, train, val, digest.hexdigest())
+    return Split(method, seed, *part, digest.hexdigest())
 
 
-def _split_images(
-    particles: NDArray[np.str_], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    try:
-        train, val = train_test_split(
-            np.arange(len(particles)), test_size=_VAL_SHARE, random_state=seed, stratify=particles
+Part = tuple[Rows, Rows, Rows]  # train, val, test
+
+
+def _split_images(particles: Texts, seed: int, with_test: bool) -> Part:
+    def divide(rows: Rows, share: float) -> tuple[Rows, Rows]:
+        train, other = train_test_split(
+            rows, test_size=share, random_state=seed, stratify=particles[rows]
         )
+        return np.asarray(train, dtype=np.int64), np.asarray(other, dtype=np.int64)
+
+    try:
+        train, val = divide(np.arange(len(particles), dtype=np.int64), _SHARE)
+        test = np.empty(0, dtype=np.int64)
+        if with_test:
+            train, test = divide(train, _SHARE / (1 - _SHARE))
     except ValueError as error:
         raise SplitError(f"{len(particles)} images cannot be split by image: {error}") from error
-    return np.asarray(train, dtype=np.int64), np.asarray(val, dtype=np.int64)
+    return train, val, test
 
 
-def _split_groups(
-    particles: NDArray[np.str_], groups: NDArray[np.str_], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw groups of each particle in turn for validation while that brings its share nearer."""
-    rng = np.random.default_rng(seed)
-    in_val = np.zeros(len(particles), dtype=bool)
-    for particle in np.unique(particles):
-        of_particle = particles == particle
-        wanted = _VAL_SHARE * of_particle.sum()
-        n_taken = 0
-        for group in rng.permutation(np.unique(groups[of_particle])):
-            chosen = of_particle & (groups == group)
-            if abs(n_taken + chosen.sum() - wanted) < abs(n_taken - wanted):
-                in_val |= chosen
-                n_taken += int(chosen.sum())
-    rows = np.arange(len(particles), dtype=np.int64)
-    return rows[~in_val], rows[in_val]
+@dataclass(frozen=True)
+class _Groups:
+    """Groups of rows: the stratum and size of each, and the group of every row."""
+
+    stratum: Texts
+    size: Rows
+    of_row: Rows
+
+    @staticmethod
+    def build(strata: Texts, names: Texts) -> "_Groups":
+        both = np.stack([strata, names], axis=1)
+        unique, of_row, size = np.unique(both, axis=0, return_inverse=True, return_counts=True)
+        return _Groups(unique[:, 0], size.astype(np.int64), of_row.reshape(-1).astype(np.int64))
+
+    def shuffle(self, rng: np.random.Generator) -> list[tuple[str, Rows]]:
+        """Each stratum with its groups in random order."""
+        return [
+            (str(stratum), rng.permutation(np.flatnonzero(self.stratum == stratum)))
+            for stratum in np.unique(self.stratum)
+        ]
 
 
-def _check_sides(
-    particles: NDArray[np.str_],
-    train: NDArray[np.int64],
-    val: NDArray[np.int64],
-    method: str,
-) -> None:
-    for name, rows in (("training", train), ("validation", val)):
-        missing = sorted(set(particles) - set(particles[rows]))
-        if missing or not len(rows):
+def _split_groups(groups: _Groups, seed: int, with_test: bool) -> Part:
+    """Draw groups of every stratum for each side while that brings its share nearer."""
+    side = np.zeros(len(groups.size), dtype=np.int64)  # 0 train, 1 val, 2 test
+    for _, order in groups.shuffle(np.random.default_rng(seed)):
+        n_wanted = _SHARE * groups.size[order].sum()
+        for number in (1, 2) if with_test else (1,):
+            n_taken = 0
+            for group in order[side[order] == 0]:
+                n_more = groups.size[group]
+                if abs(n_taken + n_more - n_wanted) < abs(n_taken - n_wanted):
+                    side[group] = number
+                    n_taken += n_more
+    return _rows_by_side(side[groups.of_row])
+
+
+def _split_folds(groups: _Groups, seed: int, with_test: bool, fold: int, n_folds: int) -> Part:
+    """Deal the groups of every stratum out to folds of nearly equal size."""
+    fold_of = np.zeros(len(groups.size), dtype=np.int64)
+    for stratum, order in groups.shuffle(np.random.default_rng(seed)):
+        if len(order) < n_folds:
             raise SplitError(
-                f"split {method!r} leaves no {' and no '.join(missing) or 'image'} in "
-                f"{name}; take a subset with more {method}s or split by image"
+                f"{n_folds} folds need as many wells of each particle; {stratum} has {len(order)}"
             )
+        sizes = np.zeros(n_folds)
+        for group in sorted(order, key=lambda group: -groups.size[group]):
+            smallest = int(sizes.argmin())
+            sizes[smallest] += groups.size[group]
+            fold_of[group] = smallest + 1
+    side = np.where(fold_of == fold, 1, 0)
+    if with_test:
+        side[fold_of == fold % n_folds + 1] = 2
+    return _rows_by_side(side[groups.of_row])
+
+
+def _rows_by_side(side: Rows) -> Part:
+    train, val, test = (np.flatnonzero(side == number) for number in range(3))
+    return train, val, test
+
+
+def _check_sides(catalog: Catalog, part: Part, method: str, with_test: bool) -> None:
+    doses = catalog.table["dose_gy"].map("{} Gy".format)
+    for classes in (catalog.table["particle"].to_numpy(str), doses.to_numpy(str)):
+        sides = zip(("training", "validation", "test"), part[: 2 + with_test], strict=False)
+        for name, rows in sides:
+            missing = sorted(set(classes) - set(classes[rows]))
+            if missing:
+                raise SplitError(
+                    f"split {method!r} leaves no {' and no '.join(missing)} in {name}; take a "
+                    "larger subset, another seed, or a weaker split: field, image"
+                )
 
 
 def write_split(catalog: Catalog, split: Split, folder: Path) -> None:
-    """Write `train.csv`, `val.csv` and `split.json` (method, seed, checksums) into a folder.
+    """Write `train.csv`, `val.csv`, `test.csv` if there is one, and `split.json`.
 
-    The tables have the columns of `meta.csv` and its order of rows.
+    The tables have the columns of `meta.csv` and its order of rows; the JSON has method, seed and
+    checksums.
 
     Raises:
         SplitError: the folder cannot be written.
     """
     checksums = {"split": split.checksum, "catalog": catalog.checksum}
-    sides = {"train": split.train, "val": split.val}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, rows in sides.items():
-            text = format_meta(catalog.table.iloc[np.sort(rows)])
-            checksums[f"{name}.csv"] = hashlib.sha256(text.encode()).hexdigest()
-            write_whole(folder / f"{name}.csv", text.encode())
+        (folder / "test.csv").unlink(missing_ok=True)  # of an earlier split
+        for name, rows in split.sides.items():
+            content = format_meta(catalog.table.iloc[np.sort(rows)]).encode()
+            checksums[f"{name}.csv"] = hashlib.sha256(content).hexdigest()
+            write_whole(folder / f"{name}.csv", content)
         about = {"method": split.method, "seed": split.seed, "sha256": checksums}
         write_whole(folder / "split.json", json.dumps(about, indent=1).encode() + b"\n")
     except OSError as error:

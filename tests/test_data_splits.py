@@ -12,7 +12,7 @@ from test_data_catalog import make_set
 
 from data.catalog import Catalog, Subset, read_catalog, select
 from data.errors import SplitError
-from data.splits import SPLITS, make_split, write_split
+from data.splits import SPLITS, check_method, make_split, write_split
 
 
 def test_the_published_split_row_for_row(real_set: Path) -> None:
@@ -77,39 +77,74 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     return Catalog(Path("none"), table, False)
 
 
+METHODS = (*SPLITS, "fold-1-of-2", "fold-2-of-3")
+GROUPS = {"image": [], "field": ["plate", "barcode", "well", "field"]}
+
+
 @settings(deadline=None)
-@given(catalogs(), st.sampled_from(SPLITS), st.integers(0, 5))
-def test_split_properties(catalog: Catalog, method: str, seed: int) -> None:
+@given(catalogs(), st.sampled_from(METHODS), st.integers(0, 5), st.booleans())
+def test_split_properties(catalog: Catalog, method: str, seed: int, with_test: bool) -> None:
     try:
-        split = make_split(catalog, method, seed)
+        split = make_split(catalog, method, seed, with_test)
     except SplitError as error:
-        assert any(name in str(error) for name in ("Fe", "X-ray", "images"))
+        assert any(name in str(error) for name in ("Fe", "X-ray", "Gy", "images"))
         return
-    again = make_split(catalog, method, seed)
+    again = make_split(catalog, method, seed, with_test)
     assert split.checksum == again.checksum
-    assert (split.train == again.train).all()
-    assert sorted([*split.train, *split.val]) == list(range(len(catalog)))
-    assert split.train.dtype == split.val.dtype == np.int64
-    particle = catalog.table["particle"].to_numpy()
-    for rows in (split.train, split.val):
-        assert set(particle[rows]) == set(particle)
-    if method == "well":
-        groups = (catalog.table["particle"] + catalog.table["well"]).to_numpy()
-        assert not set(groups[split.train]) & set(groups[split.val])
+    assert sorted(np.concatenate([split.train, split.val, split.test])) == list(range(len(catalog)))
+    assert list(split.sides) == ["train", "val", "test"][: 2 + with_test]
+    table = catalog.table
+    for name, rows in split.sides.items():
+        assert rows.dtype == np.int64
+        assert (again.sides[name] == rows).all()
+        for column in ("particle", "dose_gy"):
+            assert set(table[column].to_numpy()[rows]) == set(table[column])
+    columns = GROUPS.get(method, ["particle", "well"])
+    if columns:
+        groups = table[columns].astype(str).agg("-".join, axis=1).to_numpy()
+        sides = [set(groups[rows]) for rows in split.sides.values()]
+        assert sum(map(len, sides)) == len(set.union(*sides))
+
+
+def test_validation_is_the_same_with_a_test_part(real_set: Path) -> None:
+    catalog = select(read_catalog(real_set), Subset.parse("hi-4h"))
+    for method in ("image", "field", "well", "fold-3-of-4"):
+        plain, three = (make_split(catalog, method, 42, with_test) for with_test in (False, True))
+        assert plain.val.tolist() == three.val.tolist()
+        assert not len(plain.test)
+        assert 0.1 < len(three.test) / len(catalog) < 0.3
+
+
+def test_every_well_validates_in_one_fold(real_set: Path) -> None:
+    catalog = select(read_catalog(real_set), Subset.parse("all-4h"))
+    folds = [make_split(catalog, f"fold-{k}-of-4").val for k in range(1, 5)]
+    assert sorted(np.concatenate(folds)) == list(range(len(catalog)))
+    assert all(0.20 < len(fold) / len(catalog) < 0.28 for fold in folds)
 
 
 def test_what_cannot_be_split_says_what_is_missing(tmp_path: Path) -> None:
     catalog = read_catalog(make_set(tmp_path / "set", 16, wells=("A6",)))
     with pytest.raises(SplitError, match="split 'well' leaves no Fe and no X-ray in"):
         make_split(catalog, "well")
-    with pytest.raises(SplitError, match="split 'wells' is unknown; allowed are image, well"):
-        make_split(catalog, "wells")
+    with pytest.raises(SplitError, match="2 folds need as many wells of each particle; Fe has 1"):
+        make_split(catalog, "fold-1-of-2")
+
+
+@pytest.mark.parametrize("method", ["wells", "fold-0-of-4", "fold-5-of-4", "fold-1-of-1", "fold"])
+def test_an_unknown_method_names_what_is_allowed(method: str) -> None:
+    with pytest.raises(
+        SplitError, match=f"split '{method}' is unknown; .* image, field, well, and fold-K"
+    ):
+        check_method(method)
 
 
 def test_written_split_reads_back_as_labels(tmp_path: Path) -> None:
     catalog = read_catalog(make_set(tmp_path / "set"))
     split = make_split(catalog, "image")
+    write_split(catalog, make_split(catalog, "image", with_test=True), tmp_path / "out")
+    assert (tmp_path / "out" / "test.csv").exists()
     write_split(catalog, split, tmp_path / "out")
+    assert not (tmp_path / "out" / "test.csv").exists()
     lines = (tmp_path / "set" / "meta.csv").read_text().splitlines()
     for name, rows in (("train", split.train), ("val", split.val)):
         expected = [lines[0], *(lines[1 + row] for row in sorted(rows))]
