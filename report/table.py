@@ -78,7 +78,7 @@ def draw_table(verdict: Verdict) -> Table:
         widest = max(len(show(row.swept[name])) for row in verdict.rows)
         header = name.replace("_", "_\n")  # so that many narrow columns fit a terminal
         table.add_column(header, overflow="fold", min_width=widest)
-    for name in ("accuracy (95 % CI)", "Jaccard", "Hamming", "epoch", "reached"):
+    for name in ("accuracy (95 %)", "Jaccard", "Hamming", "epoch", "reached"):
         table.add_column(name, no_wrap=True)
     for row in verdict.rows:
         table.add_row(*(show(value) for value in row.swept.values()), *_cells(row))
