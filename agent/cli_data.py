@@ -1,5 +1,6 @@
-"""`bpsweep data`: fetch or make images, build caches, write splits."""
+"""`bpsweep data`: fetch or make images, build caches, write splits, audit, show."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +21,22 @@ from rich.progress import (
 from agent import home
 from agent.errors import AgentError
 from data import folders
+from data.audit import audit_labels
+from data.audit_text import format_audit
 from data.cache import CacheSettings, build_cache
 from data.catalog import Catalog, Subset, read_catalog, select
 from data.errors import DataError
 from data.fetch import FetchProgress, fetch_subset, plan_fetch
 from data.fetcher import FetchSettings
+from data.gallery import draw_gallery
 from data.geometry import GEOMETRIES, Geometry
+from data.labels import TASKS
 from data.splits import SPLITS, make_split, write_split
 from data.synthetic import SyntheticSettings, make_synthetic
 
-app = typer.Typer(no_args_is_help=True, help="Images and labels: fetch, make, cache, split.")
+app = typer.Typer(
+    no_args_is_help=True, help="Images and labels: fetch, make, cache, split, audit, show."
+)
 
 DataDir = Annotated[
     Path | None,
@@ -147,6 +154,44 @@ def split_command(
         counts = ", ".join(f"{len(rows)} {name}" for name, rows in split.sides.items())
         typer.echo(f"{counts} rows in {out}")
         typer.echo(f"split checksum {split.checksum}")
+
+
+@app.command("audit")
+def audit_command(
+    data_dir: DataDir = None,
+    subset: SubsetName = "hi-4h",
+    by: Annotated[
+        str, typer.Option("--by", help=f"{', '.join(SPLITS)}, or fold-K-of-N over wells.")
+    ] = "image",
+    task: Annotated[str, typer.Option(help=" or ".join(TASKS))] = "multi-label",
+    seed: Annotated[int, typer.Option(min=0)] = 42,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what the labels and a split give away; needs the labels only."""
+    with _errors():
+        catalog = _read_subset(data_dir, subset)
+        audit = audit_labels(catalog, task, make_split(catalog, by, seed))
+        typer.echo(json.dumps(audit.to_json(), indent=1) if as_json else format_audit(audit))
+
+
+@app.command("show")
+def show_command(
+    out: Annotated[Path, typer.Option("--out", metavar="PNG", help="Where the picture goes.")],
+    data_dir: DataDir = None,
+    subset: SubsetName = "all-4h",
+    n_cells: Annotated[int, typer.Option("--n-cells", min=1, max=20)] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of cells.")] = 0,
+    beside: Annotated[
+        Path | None, typer.Option("--beside", metavar="TIF", help="One more image to compare with.")
+    ] = None,
+) -> None:
+    """Draw a gallery of cells by condition at one scale, with foci counts."""
+    with _errors():
+        counted = draw_gallery(_read_subset(data_dir, subset), out, n_cells, seed, beside)
+        for row in counted.itertuples():
+            condition = f"{row.particle} {row.dose_gy:g} Gy, {row.hour} h"
+            typer.echo(f"{condition:22} {row.n_cells} cells, {row.mean_foci:.1f} foci a cell")
+        typer.echo(f"picture in {out}")
 
 
 def _read_subset(data_dir: Path | None, subset: str) -> Catalog:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +31,24 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The epoch with the best validation accuracy (the earliest of equals) and its weights."""
+    """What a training gave.
+
+    Args:
+        best: The epoch with the best validation accuracy, the earliest of equals.
+        best_weights: Its weights.
+        interrupted: Whether it was told to stop before its last epoch.
+    """
 
     best: EpochResult
     best_weights: Weights
-    n_epochs: int
+    interrupted: bool
 
 
 Listener = Callable[[EpochResult], None]
 
 
 def train(config: RunConfig, inputs: Inputs, listen: Listener) -> TrainResult:
-    """Train one configuration once.
+    """Train one configuration once; told to stop, return what there is by then.
 
     Args:
         config: The run's settings.
@@ -50,19 +56,24 @@ def train(config: RunConfig, inputs: Inputs, listen: Listener) -> TrainResult:
         listen: Called after every epoch.
 
     Raises:
+        KeyboardInterrupt: Told to stop before the first epoch ended.
         DivergedError: The training or validation loss became infinite or NaN.
     """
     engine = build_engine(config, inputs.n_labels, inputs.training)
-    best: EpochResult | None = None
-    best_weights: Weights = {}
+    result: TrainResult | None = None
     started_s = time.perf_counter()
-    for epoch in range(1, config.epochs + 1):
-        result = run_epoch(config, engine, inputs, epoch, started_s)
-        listen(result)
-        if best is None or _accuracy(result) > _accuracy(best):
-            best, best_weights = result, engine.weights()
-    assert best is not None  # config.epochs is at least 1
-    return TrainResult(best, best_weights, config.epochs)
+    try:
+        for epoch in range(1, config.epochs + 1):
+            latest = run_epoch(config, engine, inputs, epoch, started_s)
+            if result is None or _accuracy(latest) > _accuracy(result.best):
+                result = TrainResult(latest, engine.weights(), interrupted=False)
+            listen(latest)
+    except KeyboardInterrupt:
+        if result is None:
+            raise
+        return replace(result, interrupted=True)
+    assert result is not None  # config.epochs is at least 1
+    return result
 
 
 def run_epoch(

@@ -27,6 +27,7 @@ def run_trial() -> None:
 
     Raises:
         ConfigError, DataError, DivergedError, TrackingError: The run is marked failed.
+        KeyboardInterrupt: It was told to stop; what it had by then is kept.
     """
     with TrackedRun() as run:
         config = parse_config(run.values)
@@ -37,6 +38,8 @@ def run_trial() -> None:
         result = train(config, inputs, lambda epoch: report_epoch(run, config, epoch))
         run.save_summary(summarize_best(result.best))
         keep_results(run, config, inputs, result)
+        if result.interrupted:
+            raise KeyboardInterrupt
 
 
 def describe_provenance(inputs: Inputs) -> dict[str, Any]:

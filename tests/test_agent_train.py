@@ -103,3 +103,20 @@ def test_pixel_statistics_are_those_of_the_training_part(folders) -> None:
     assert len(pixels) == len(inputs.split.train)
     assert np.allclose(mean, pixels.mean(axis=0), atol=1e-6)
     assert np.allclose(scale, np.where(pixels.std(0) < 1e-6, 1, pixels.std(0)), atol=1e-5)
+
+
+def test_a_run_told_to_stop_keeps_its_best_epoch(folders) -> None:
+    config, inputs = load(folders, model="mlp", epochs=5)
+
+    def stop_after(n_epochs: int):
+        def listen(epoch) -> None:
+            if epoch.epoch == n_epochs:
+                raise KeyboardInterrupt
+
+        return listen
+
+    whole = train(config.model_copy(update={"epochs": 2}), inputs, lambda _: None)
+    cut = train(config, inputs, stop_after(2))
+    assert cut.interrupted and not whole.interrupted
+    assert cut.best.epoch == whole.best.epoch
+    assert all(np.array_equal(cut.best_weights[k], v) for k, v in whole.best_weights.items())
