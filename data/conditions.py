@@ -22,7 +22,7 @@ FOCI_TABLE: Final = {
 _FOCI_SCALE: Final = 6.0  # foci per one of the table: 11 at 1 Gy of X-rays after 4 h
 _FOCI_PER_TRACK: Final = 3.0
 # A blob detector counts specks as foci, and misses foci that overlap on a track.
-_SPECKS_COUNTED: Final = 0.25
+_SPECKS_COUNTED: Final = 0.4
 _SHARE_COUNTED_ON_TRACKS: Final = 0.68
 
 # How far a plate or well at full effect is from the mean (log-normal sigmas, counts, pixels),

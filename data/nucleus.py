@@ -182,7 +182,7 @@ def _render_nucleoplasm(
     dome = _dome(squared, rng.uniform(0.03, 0.10) + 0.04 * defocus)
     coarse, fine = textures.cut(shape, rng)
     focused = 1 / (1 + defocus)
-    texture = 1 + np.float32(0.06) * coarse + np.float32(rng.uniform(0.02, 0.06) * focused) * fine
+    texture = 1 + np.float32(0.06) * coarse + np.float32(rng.uniform(0.03, 0.10) * focused) * fine
     n_nucleoli = int(rng.integers(1, 5))
     places = outline.place(*_draw_disc(n_nucleoli, 0.6, rng))
     sigmas = rng.uniform(3, 8, n_nucleoli) + defocus

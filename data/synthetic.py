@@ -28,7 +28,7 @@ from data.images import write_image
 from data.nucleus import Damage, Stain, Textures, render_nucleus
 from data.plates import lay_out_cells
 
-_FORMAT: Final = 3  # raise when the same settings give other bytes
+_FORMAT: Final = 4  # raise when the same settings give other bytes
 _CHUNK: Final = 64  # images a worker takes at a time
 
 
