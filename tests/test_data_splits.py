@@ -81,7 +81,7 @@ METHODS = (*SPLITS, "fold-1-of-2", "fold-2-of-3")
 GROUPS = {"image": [], "field": ["plate", "barcode", "well", "field"]}
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=200)
 @given(catalogs(), st.sampled_from(METHODS), st.integers(0, 5), st.booleans())
 def test_split_properties(catalog: Catalog, method: str, seed: int, with_test: bool) -> None:
     try:
