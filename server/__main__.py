@@ -9,14 +9,14 @@ from pathlib import Path
 
 import uvicorn
 
-from server import folder
+from server import folder, maintenance
 from server.app import create_app
 from server.context import Context
 from server.errors import StoreError
 from server.settings import DEFAULT_PROJECT, Settings
 from server.store import users
 
-EXIT_STORE, EXIT_IN_USE = 2, 3
+EXIT_PROBLEMS, EXIT_STORE, EXIT_IN_USE = 1, 2, 3
 # Open connections (a paused agent's, a browser's) get this long after SIGINT or SIGTERM.
 SHUTDOWN_S = 1
 
@@ -51,6 +51,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="hand out a crashed configuration again by itself, up to so many attempts"
         " (default %(default)s: only when asked)",
     )
+    parser.add_argument(
+        "--check", action="store_true", help="say what is wrong with the store, then end"
+    )
+    parser.add_argument(
+        "--backup", type=Path, metavar="DIR", help="copy the store to a new folder, then end"
+    )
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning"])
     return parser
 
@@ -75,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store, lease_seconds=options.lease_seconds, max_attempts=options.max_attempts
     )
     try:
+        if options.check or options.backup is not None:
+            return maintain(settings, check=options.check, backup=options.backup)
         folder.prepare_folder(store)
         with folder.hold_lock(store):
             serve(settings, options.host, options.port, options.log_level)
@@ -85,6 +93,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_STORE
     return 0
+
+
+def maintain(settings: Settings, *, check: bool, backup: Path | None) -> int:
+    """Check or copy a store, whether it is being served or not, and return the exit code.
+
+    Raises:
+        StoreError: There is no store, or the copy cannot be made.
+    """
+    problems = maintenance.check_store(settings) if check else []
+    for problem in problems:
+        print(problem)
+    if check and not problems:
+        print(f"{settings.database} and its uploads are in order")
+    if backup is not None:
+        copied = maintenance.back_up(settings, backup.expanduser().resolve())
+        print(f"copied the database and {copied} uploaded files to {backup}")
+    return EXIT_PROBLEMS if problems else 0
 
 
 def serve(settings: Settings, host: str, port: int | None, log_level: str) -> None:

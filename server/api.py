@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from server import leases
+from server import leases, replay
 from server.context import Context, get_context
 from server.errors import BadRequestError, NotFoundError
 from server.jsontext import make_strict
@@ -46,6 +46,17 @@ async def retry_sweep(entity: str, project: str, sweep: str, request: Request) -
             return {"retried": retried, "state": sweeps.get_sweep(db, found["id"])["state"]}
 
     return await run_in_threadpool(work)
+
+
+@router.get("/sweeps/{entity}/{project}/{sweep}/replay")
+def replay_sweep(entity: str, project: str, sweep: str, request: Request) -> dict[str, Any]:
+    """Compute the search's decisions again from the record and say where they differ."""
+    context = get_context(request)
+    context.auth.require_user(request)
+    with context.database.read() as db:
+        found = require_sweep(db, entity, project, sweep)
+        strict: dict[str, Any] = make_strict(replay.replay_sweep(db, found))
+        return strict
 
 
 def require_sweep(db: Connection, entity: str, project: str, sweep: str) -> Row:

@@ -139,5 +139,5 @@ def _stop_bad_runs(context: Context, sweep: Row) -> None:
         verdicts = scheduler.find_bad_runs(db, sweep)
     if verdicts:
         with context.database.write() as db:
-            for run_id, reason in verdicts.items():
-                leases.request_stop(db, runs.get_run(db, run_id), reason)
+            for run_id, (reason, record) in verdicts.items():
+                leases.request_stop(db, runs.get_run(db, run_id), reason, record)

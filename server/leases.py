@@ -182,10 +182,11 @@ def queue_retry(db: Connection, run: Row, trial: Row) -> Row:
     return new
 
 
-def request_stop(db: Connection, run: Row, reason: str) -> None:
+def request_stop(db: Connection, run: Row, reason: str, record: str | None = None) -> None:
     """Ask a run to end; the client learns it from its polls, the agent with its next heartbeat."""
     if run["state"] in runs.OPEN and run["stop_requested_at"] is None:
-        runs.save_run(db, run["id"], stop_requested_at=time.time(), stop_reason=reason)
+        values = {"stop_requested_at": time.time(), "stop_reason": reason, "stop_record": record}
+        runs.save_run(db, run["id"], **values)
 
 
 def finish_if_done(db: Connection, sweep_id: int | None) -> None:

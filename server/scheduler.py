@@ -6,7 +6,8 @@ write transaction only if the search has not moved since.
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from server import leases, search
@@ -122,13 +123,13 @@ class Scheduler:
             trial["delivered_boot"] == self.boot
             and time.time() - (trial["delivered_at"] or 0.0) > REDELIVERY_S
         )
-        if not got_it and sweep["state"] not in sweeps.ENDED:
-            return self._deliver(db, run, trial, sweep)
         if got_it:
-            state, reason = "failed", "the program ended before it called wandb.init"
-        else:
-            state, reason = "killed", "the sweep ended before the run began"
-        runs.end_run(db, run["id"], state, reason)
+            reason = "the program ended before it called wandb.init"
+            leases.crash_run(db, run, reason, max_attempts=self.max_attempts)
+            return None
+        if sweep["state"] not in sweeps.ENDED:
+            return self._deliver(db, run, trial, sweep)
+        runs.end_run(db, run["id"], "killed", "the sweep ended before the run began")
         leases.finish_if_done(db, run["sweep_id"])
         return None
 
@@ -160,7 +161,7 @@ class Scheduler:
             with self.database.read() as db:
                 agent = _require_agent(db, agent_id)
                 sweep = sweeps.get_sweep(db, agent["sweep_id"])
-                suggestion = compute_suggestion(db, sweep)
+                suggestion, seen = compute_suggestion(db, sweep)
             with self.database.write() as db:
                 now = sweeps.get_sweep(db, sweep["id"])
                 if now["state"] not in ("PENDING", "RUNNING"):
@@ -172,11 +173,16 @@ class Scheduler:
                 if suggestion is None:
                     sweeps.save_sweep(db, sweep["id"], exhausted=1, state="RUNNING")
                     return self._answer_exhausted(db, sweeps.get_sweep(db, sweep["id"]))
-                return [self._claim(db, agent, sweep, suggestion)]
+                return [self._claim(db, agent, sweep, suggestion, seen)]
         return []
 
     def _claim(
-        self, db: Connection, agent: Row, sweep: Row, suggestion: search.Suggestion
+        self,
+        db: Connection,
+        agent: Row,
+        sweep: Row,
+        suggestion: search.Suggestion,
+        seen: list[search.PastRun] | None,
     ) -> Command:
         sweeps.move_cursor(db, sweep["id"], suggestion.ordinal + 1)
         if sweep["state"] == "PENDING":
@@ -203,6 +209,7 @@ class Scheduler:
             ordinal=suggestion.ordinal,
             args=args,
             reason=suggestion.reason,
+            seen_runs=record_runs(seen) if seen is not None else None,
         )
         return self._deliver(db, run, trial, sweep)
 
@@ -219,20 +226,31 @@ class Scheduler:
         }
 
 
-def compute_suggestion(db: Connection, sweep: Row) -> search.Suggestion | None:
-    """Return a sweep's next configuration from what is stored, without taking it."""
+def compute_suggestion(
+    db: Connection, sweep: Row
+) -> tuple[search.Suggestion | None, list[search.PastRun] | None]:
+    """Return a sweep's next configuration, without taking it, and the runs it was told of."""
     config, _ = search.read_config(sweep["config"])
     cap = config.get("run_cap")
     if cap is not None and trials.count_configurations(db, sweep["id"]) >= cap:
-        return None
+        return None, None
     prior = list_prior_keys(db, sweep, config)
-    return search.suggest(
+    seen = None
+    if config["method"] == "bayes":
+        seen = [search.shorten(run) for run in list_past_runs(db, sweep, config)]
+    suggestion = search.suggest(
         config,
         seed=sweep["seed"],
         ordinal=sweep["cursor"],
         is_taken=lambda key: key in prior or trials.is_taken(db, sweep["id"], key),
-        past=lambda: list_past_runs(db, sweep, config),
+        past=lambda: seen or [],
     )
+    return suggestion, seen
+
+
+def record_runs(past: Sequence[search.PastRun]) -> str:
+    """Return what the search was told, as JSON, so that it can be told again."""
+    return json.dumps([asdict(run) for run in past])
 
 
 def list_prior_keys(db: Connection, sweep: Row, config: dict[str, Any]) -> set[str]:
@@ -268,17 +286,19 @@ def list_past_runs(db: Connection, sweep: Row, config: dict[str, Any]) -> list[s
     return past
 
 
-def find_bad_runs(db: Connection, sweep: Row) -> dict[int, str]:
-    """Return the running runs that early termination gives up, with the reasons."""
+def find_bad_runs(db: Connection, sweep: Row) -> dict[int, tuple[str, str]]:
+    """Return the running runs that early termination gives up: the reason, what it knew."""
     config, _ = search.read_config(sweep["config"])
     if "early_terminate" not in config or "metric" not in config:
         return {}
-    verdicts = search.find_runs_to_stop(config, list_past_runs(db, sweep, config))
+    past = list_past_runs(db, sweep, config)
+    verdicts = search.find_runs_to_stop(config, past)
     found = {}
     for name, reason in verdicts.items():
         run = runs.find_run(db, sweep["project_id"], name)
         if run is not None and run["stop_requested_at"] is None:
-            found[run["id"]] = reason
+            bare = [replace(other, config={}, summary={}) for other in past]
+            found[run["id"]] = reason, record_runs(bare)
     return found
 
 

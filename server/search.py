@@ -6,6 +6,7 @@ suggestion's number, so that the same seed and the same results give the same su
 
 import difflib
 import json
+import math
 import random
 import threading
 import warnings
@@ -40,6 +41,15 @@ class PastRun:
     config: dict[str, Any]
     summary: dict[str, Any] = field(default_factory=dict)
     metric_values: Sequence[float] = ()
+
+
+def shorten(run: PastRun) -> PastRun:
+    """Return a run with as many metric values as bayes looks at: extremes and the latest."""
+    values = [value for value in run.metric_values if math.isfinite(value)]
+    if len(values) > 3:
+        values = [min(values), max(values), values[-1]]
+    config = {key: entry for key, entry in run.config.items() if key != "_wandb"}
+    return PastRun(run.name, run.state, config, dict(run.summary), values)
 
 
 @dataclass(frozen=True)

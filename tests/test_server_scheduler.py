@@ -103,19 +103,19 @@ def test_a_lost_answer_is_given_again(server):
         assert second.beat(agent) == [first]
 
 
-def test_a_program_that_dies_before_it_starts_fails_and_is_not_repeated(server, monkeypatch):
+def test_a_program_that_dies_before_it_starts_crashes_and_is_not_repeated(server, monkeypatch):
     sweep = server.make_sweep()
     agent = server.make_agent(sweep)
     first = get_run_command(server, agent)
     pass_time(server, monkeypatch, scheduler.REDELIVERY_S + 1)
     second = get_run_command(server, agent)
     assert second["run_id"] != first["run_id"]
-    assert server.find_run(first["run_id"])["state"] == "failed"
+    assert server.find_run(first["run_id"])["state"] == "crashed"
     # The same where the agent has said that the program ran.
     server.beat(agent, second["run_id"])
     get_run_command(server, agent)
     run = server.find_run(second["run_id"])
-    assert (run["state"], "before it called wandb.init" in run["stateReason"]) == ("failed", True)
+    assert (run["state"], "before it called wandb.init" in run["stateReason"]) == ("crashed", True)
 
 
 def test_silence_crashes_a_run_and_retry_hands_it_out_again(server, monkeypatch):
