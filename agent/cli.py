@@ -52,6 +52,9 @@ def run(
     ] = None,
     data_dir: DataDir = None,
     target: Target = DEFAULT_TARGET,
+    max_rejected: Annotated[
+        int | None, typer.Option(min=0, help="Unusable image files that may be left out.")
+    ] = None,
 ) -> None:
     """Work off a sweep: data, cache, server, stock agents, verdict.
 
@@ -61,9 +64,12 @@ def run(
     console = Console()
     file = read_sweep_file(sweep_yaml)
     # The commands below load wandb, torch and scikit-learn: seconds that a typo need not wait for.
-    from agent.sweep import SweepJob, export_environment, open_sweep, work_off  # noqa: PLC0415
+    from agent.inputs import MAX_REJECTED  # noqa: PLC0415
+    from agent.sweep import SweepJob, open_sweep, work_off  # noqa: PLC0415
     from agent.worksite import prepare_caches, prepare_data  # noqa: PLC0415
 
+    if max_rejected is not None:
+        os.environ[MAX_REJECTED] = str(max_rejected)
     n_agents = agents or default_n_agents(file.n_runs)
     count = "runs without a set end" if file.n_runs is None else f"{file.n_runs} runs"
     console.print(f"{sweep_yaml}: a {file.config['method']} sweep of {count}, {n_agents} agents")
@@ -71,7 +77,7 @@ def run(
     prepare_caches(file, folder, console)
     with ExitStack() as stack:
         server = _enter_server(stack, console)
-        export_environment(server.environment)
+        os.environ.update(server.environment)
         job = SweepJob(file, folder, server, n_agents)
         path = open_sweep(job, console)
         try:
@@ -118,11 +124,9 @@ def report(
     ] = None,
 ) -> None:
     """Say which configurations of a sweep reach the target, and which is best."""
-    from agent.sweep import export_environment  # noqa: PLC0415
-
     console = Console()
     with ExitStack() as stack:
-        export_environment(_enter_server(stack, console).environment)
+        os.environ.update(_enter_server(stack, console).environment)
         verdict = _print_report(sweep, target, console)
     for file, write in ((json_file, write_json), (csv_file, write_csv)):
         if file is not None:

@@ -9,11 +9,12 @@ from pydantic import field_validator as validates
 
 from agent.errors import ConfigError
 from data.catalog import Subset
+from data.geometry import Geometry
+from data.intensity import Normalization
+from data.splits import check_method
 
 ModelName = Literal["lenet5", "mlp", "sklearn-mlp"]
 TaskName = Literal["single-label", "multi-label"]
-SplitName = Literal["well", "image"]
-Normalization = Literal["minmax", "clip"]
 
 
 def _refuse_disguised_number(value: Any) -> Any:
@@ -36,10 +37,13 @@ class RunConfig(BaseModel):
     task: TaskName = "single-label"
     subset: str = "hi-4h"
     """Dose level and hours after exposure: hi-4h, med-4h, low-4h, all-4h, all."""
-    split: SplitName = "well"
-    """What is held out: whole wells, or single images at random (published, and leaky)."""
+    split: str = "well"
+    """What is held out: whole wells, fields, or single images at random (published, leaky)."""
+    test_part: bool = False
+    """Whether a fifth of the training rows is kept aside, untouched."""
     image_size: Integer = Field(default=64, ge=32, le=224)
     """Side of the square input in pixels."""
+    geometry: Geometry = "resize"
     normalize: Normalization = "minmax"
     augment: bool = False
     batch_size: Integer = Field(default=64, ge=1, le=65_536)
@@ -53,6 +57,12 @@ class RunConfig(BaseModel):
     @classmethod
     def _name_subset(cls, value: str) -> str:
         return str(Subset.parse(value))
+
+    @validates("split")
+    @classmethod
+    def _check_split(cls, value: str) -> str:
+        check_method(value)
+        return value
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:

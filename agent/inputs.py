@@ -1,5 +1,6 @@
 """The data of one run: from settings to training and validation batches."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +9,18 @@ from numpy.typing import NDArray
 
 from agent import home
 from agent.config import RunConfig
+from agent.errors import ConfigError
+from data.audit import audit_labels
 from data.cache import CacheSettings, ImageCache, build_cache, open_cache
 from data.catalog import Catalog, Subset, read_catalog, select
 from data.errors import CatalogError
+from data.folders import Progress
 from data.labels import LABEL_NAMES, encode_labels
 from data.loader import Loader, LoaderSettings
 from data.splits import Split, make_split
+
+MAX_REJECTED = "BPSWEEP_MAX_REJECTED"
+"""The variable that says how many unusable image files may be left out."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,7 @@ class Inputs:
     split: Split
     label_names: tuple[str, ...]
     labels: NDArray[np.uint8]
+    audit_line: str
     training: Loader
     validation: Loader
 
@@ -65,26 +73,46 @@ def load_inputs(config: RunConfig, data_dir: Path, cache_root: Path) -> Inputs:
         DataError: Labels, images or split are not usable; the message says which and why.
     """
     catalog = load_catalog(data_dir, config.subset)
-    settings = CacheSettings(image_size=config.image_size)
-    cache = open_cache(catalog, settings, cache_root) or build_cache(catalog, settings, cache_root)
-    split = make_split(catalog, config.split)
+    cache = load_cache(catalog, CacheSettings(config.image_size, config.geometry), cache_root)
+    catalog = cache.catalog  # without the unusable files that the user allowed to leave out
+    split = make_split(catalog, config.split, with_test=config.test_part)
     labels = encode_labels(catalog, config.task)
+    audit = audit_labels(catalog, config.task, split)
     return Inputs(
         catalog=catalog,
         cache=cache,
         split=split,
         label_names=LABEL_NAMES[config.task],
         labels=labels,
-        training=_make_loader(config, cache, labels, split.train, training=True),
-        validation=_make_loader(config, cache, labels, split.val, training=False),
+        audit_line=audit.line,
+        training=_make_loader(config, cache, labels, split, training=True),
+        validation=_make_loader(config, cache, labels, split, training=False),
     )
+
+
+def load_cache(
+    catalog: Catalog,
+    settings: CacheSettings,
+    cache_root: Path,
+    progress: Progress | None = None,
+) -> ImageCache:
+    """Open the cache of a catalogue, or build it; BPSWEEP_MAX_REJECTED files may be unusable.
+
+    Raises:
+        CacheError: More files are unusable; they are listed with their reasons.
+    """
+    text = os.environ.get(MAX_REJECTED, "0")
+    if not text.isdecimal():
+        raise ConfigError(f"{MAX_REJECTED}={text!r} is not a number of files, as 0 or 20.")
+    found = open_cache(catalog, settings, cache_root, int(text))
+    return found or build_cache(catalog, settings, cache_root, progress, max_rejected=int(text))
 
 
 def _make_loader(
     config: RunConfig,
     cache: ImageCache,
     labels: NDArray[np.uint8],
-    rows: NDArray[np.int64],
+    split: Split,
     training: bool,
 ) -> Loader:
     settings = LoaderSettings(
@@ -93,7 +121,8 @@ def _make_loader(
         augment=config.augment and training,
         seed=config.seed,
     )
-    return Loader(cache, labels, rows, settings, shuffle=training)
+    rows = split.train if training else split.val
+    return Loader(cache, labels, rows, settings, shuffle=training, train_rows=split.train)
 
 
 def default_inputs(config: RunConfig) -> Inputs:

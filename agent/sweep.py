@@ -9,7 +9,6 @@ import sys
 import time
 import urllib.request
 from base64 import b64encode
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,8 +165,3 @@ def _watch(path: str, last: SweepProgress) -> SweepProgress:
         return watch_sweep(path)
     except TrackingError:
         return last
-
-
-def export_environment(environment: Mapping[str, str]) -> None:
-    """Point this process's own wandb client at the server in use."""
-    os.environ.update(environment)

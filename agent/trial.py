@@ -51,6 +51,8 @@ def describe_provenance(inputs: Inputs) -> dict[str, Any]:
         "split_checksum": inputs.split.checksum,
         "n_training": len(inputs.split.train),
         "n_validation": len(inputs.split.val),
+        "n_test": len(inputs.split.test),
+        "audit": inputs.audit_line,
         "label_names": list(inputs.label_names),
         "n_threads": torch.get_num_threads(),
         "host": platform.node(),
@@ -62,13 +64,14 @@ def describe_provenance(inputs: Inputs) -> dict[str, Any]:
 
 
 def describe_start(config: RunConfig, inputs: Inputs) -> str:
-    """Return the first line of a run: what it trains, on what."""
+    """Return what a run says first: what it trains, on what, and what the labels allow."""
     kind = "synthetic images" if inputs.catalog.synthetic else "images"
     return (
         f"{config.model}, {config.task}, {config.subset}, split by {config.split}: "
         f"{len(inputs.split.train):,} training and {len(inputs.split.val):,} validation {kind}, "
         f"{config.image_size} px, batch {config.batch_size}, {config.epochs} epochs, "
-        f"learning rate {config.learning_rate:g}, seed {config.seed}"
+        f"learning rate {config.learning_rate:g}, seed {config.seed}\n"
+        f"audit: {inputs.audit_line}"
     )
 
 

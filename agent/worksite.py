@@ -15,9 +15,9 @@ from rich.progress import (
 )
 
 from agent import home
-from agent.inputs import load_catalog
+from agent.inputs import load_cache, load_catalog
 from agent.sweepfile import SweepFile
-from data.cache import CacheSettings, build_cache, open_cache
+from data.cache import CacheSettings
 from data.synthetic import SyntheticSettings, make_synthetic
 
 EMBEDDED = SyntheticSettings()
@@ -63,11 +63,9 @@ def prepare_caches(file: SweepFile, data_dir: Path, console: Console) -> None:
     Raises:
         DataError: Labels or images are not usable; the message lists them.
     """
-    for chosen in file.combinations(("subset", "image_size")):
+    for chosen in file.combinations(("subset", "image_size", "geometry")):
         catalog = load_catalog(data_dir, chosen["subset"])
-        settings = CacheSettings(image_size=chosen["image_size"])
-        if open_cache(catalog, settings, home.cache_root()) is not None:
-            continue
+        settings = CacheSettings(chosen["image_size"], chosen["geometry"])
         label = f"Caching {chosen['subset']} at {settings.image_size} px"
         with progress_bar(console, label) as show:
-            build_cache(catalog, settings, home.cache_root(), progress=show)
+            load_cache(catalog, settings, home.cache_root(), progress=show)

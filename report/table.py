@@ -29,11 +29,8 @@ def describe(verdict: Verdict) -> list[str]:
         lines.append(f"Not finished: {listed}; their rows show the epochs they logged.")
         errors = Counter(row.error for row in unfinished if row.error)
         lines += [f"{count} failed with: {error}" for error, count in errors.most_common(3)]
-    if verdict.split == "image":
-        lines.append(
-            "Split by image: cells of the same well and plate are on both sides, "
-            "so part of the score may be the plate, not the radiation."
-        )
+    if verdict.audit:
+        lines.append(f"Audit: {verdict.audit}.")
     if verdict.synthetic:
         lines.append(SYNTHETIC_NOTE)
     return lines
@@ -142,6 +139,7 @@ def write_json(verdict: Verdict) -> str:
         "url": verdict.sweep.url,
         "target": verdict.target,
         "split": verdict.split,
+        "audit": verdict.audit,
         "n_validation": verdict.n_validation,
         "synthetic": verdict.synthetic,
         "interval": "Wilson, 95 %, cells taken as independent",

@@ -53,13 +53,24 @@ class Row:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A sweep's verdict: one row a configuration, best first, and the sentence over them."""
+    """A sweep's verdict: one row a configuration, best first, and what holds for them all.
+
+    Args:
+        sweep: The sweep with its runs.
+        target: Validation accuracy to reach.
+        rows: The configurations.
+        n_validation: Number of validation cells.
+        split: How validation cells were held out.
+        audit: What the labels and the split allow, in one line.
+        synthetic: Whether the images are made, not real.
+    """
 
     sweep: SweepRecord
     target: float
     rows: tuple[Row, ...]
     n_validation: int | None
     split: str | None
+    audit: str | None
     synthetic: bool
 
     @property
@@ -93,6 +104,7 @@ def judge(sweep: SweepRecord, target: float = DEFAULT_TARGET) -> Verdict:
         rows=tuple(rows),
         n_validation=known.provenance.get("n_validation"),
         split=known.config.get("split"),
+        audit=known.provenance.get("audit"),
         synthetic=any(run.provenance.get("synthetic") for run in sweep.runs),
     )
 

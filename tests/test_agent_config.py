@@ -25,6 +25,8 @@ SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
         ({"image_size": 225}, r"image_size: 225 .*less than or equal to 224"),
         ({"model": "lenet"}, r"model: 'lenet' is not allowed: .*'lenet5'"),
         ({"subset": "high-4h"}, r"subset: 'high-4h' is not allowed"),
+        ({"split": "wells"}, r"split: 'wells' is not allowed: split 'wells' is unknown; allowed"),
+        ({"normalize": "zscore"}, r"normalize: 'zscore' is not allowed: .*'plate'"),
         ({"seed": -1}, r"seed: -1 is not allowed"),
     ],
 )

@@ -27,7 +27,7 @@ def make_run(batch_size: int, accuracies: list[float], state: str = "finished", 
         for i, value in enumerate(accuracies)
     )
     provenance = {"n_validation": 1774, "synthetic": True}
-    settings = {"batch_size": batch_size, "split": "well", "provenance": provenance, **config}
+    settings = {"batch_size": batch_size, "split": "well", "provenance": provenance} | config
     return RunRecord(f"r{batch_size}", f"run {batch_size}", state, settings, history)
 
 
@@ -75,9 +75,10 @@ def test_the_sentence_counts_names_the_best_and_says_synthetic() -> None:
     assert lines[-1].startswith("Synthetic images")
 
 
-def test_a_split_by_image_is_called_leaky() -> None:
-    verdict = judge(make_sweep(make_run(1, [0.85], split="image")))
-    assert any("Split by image" in line for line in describe(verdict))
+def test_the_audit_stands_in_the_verdict() -> None:
+    provenance = {"n_validation": 10, "audit": "particle follows from the plate"}
+    run = make_run(1, [0.85], provenance=provenance)
+    assert "Audit: particle follows from the plate." in describe(judge(make_sweep(run)))
 
 
 def test_csv_and_json_say_the_same_with_swept_values_first() -> None:
