@@ -129,7 +129,11 @@ class TorchEngine:
 
 
 class SklearnEngine:
-    """scikit-learn's MLPClassifier on standardised pixels, one `partial_fit` an epoch."""
+    """scikit-learn's MLPClassifier on standardised pixels, one `partial_fit` a batch.
+
+    A `partial_fit` of one batch is one step of its Adam, so that batches come as they do for
+    torch and no epoch is ever held in memory as a whole.
+    """
 
     def __init__(
         self,
@@ -144,18 +148,16 @@ class SklearnEngine:
         self._exclusive = exclusive
 
     def fit_epoch(self, batches: Iterable[Batch]) -> float:
-        """Learn from every image once; return the mean training loss over the images.
-
-        scikit-learn batches and shuffles by itself and wants the whole part in one array.
-        """
-        parts = [(self._standardize(batch), batch.labels) for batch in batches]
-        pixels = np.concatenate([part[0] for part in parts])
-        labels = np.concatenate([part[1] for part in parts])
-        classes = np.arange(labels.shape[1])
-        # class numbers (N,) where one label holds, else the matrix (N, L)
-        targets = labels.argmax(axis=1) if self._exclusive else labels.astype(np.int64)
-        self._model.partial_fit(pixels, targets, classes=classes)
-        return float(self._model.loss_)
+        """Learn from every batch once; return the mean training loss over the images."""
+        loss_sum, n_images = 0.0, 0
+        for batch in batches:
+            classes = np.arange(batch.labels.shape[1])
+            # class numbers (B,) where one label holds, else the matrix (B, L)
+            targets = batch.labels.argmax(axis=1) if self._exclusive else batch.labels.astype(int)
+            self._model.partial_fit(self._standardize(batch), targets, classes=classes)
+            loss_sum += float(self._model.loss_) * len(batch.images)
+            n_images += len(batch.images)
+        return loss_sum / n_images
 
     def _standardize(self, batch: Batch) -> NDArray[np.float32]:
         return (batch.images.reshape(len(batch.images), -1) - self._mean) / self._scale

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.neural_network import MLPClassifier
 
 from agent.config import RunConfig
 from agent.engine import build_engine, measure_pixels
@@ -120,3 +121,23 @@ def test_a_run_told_to_stop_keeps_its_best_epoch(folders) -> None:
     assert cut.interrupted and not whole.interrupted
     assert cut.best.epoch == whole.best.epoch
     assert all(np.array_equal(cut.best_weights[k], v) for k, v in whole.best_weights.items())
+
+
+def test_scikit_learns_epoch_is_its_own_batch_by_batch(folders) -> None:
+    config, inputs = load(folders, model="sklearn-mlp", batch_size=16)
+    engine = build_engine(config, 2, inputs.training)
+    engine.fit_epoch(inputs.training.epoch(1))
+    batches = list(inputs.training.epoch(1))
+    mean, scale = measure_pixels(inputs.training)
+    pixels = np.concatenate([batch.images.reshape(len(batch.images), -1) for batch in batches])
+    whole = MLPClassifier(
+        hidden_layer_sizes=(25, 25),
+        batch_size=16,
+        learning_rate_init=config.learning_rate,
+        alpha=0,
+        shuffle=False,
+        random_state=config.seed,
+    )
+    classes = np.concatenate([batch.labels for batch in batches]).argmax(axis=1)
+    whole.partial_fit((pixels - mean) / scale, classes, classes=[0, 1])
+    assert np.allclose(engine.weights()["layers.0.weight"], whole.coefs_[0], atol=1e-6)
