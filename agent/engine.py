@@ -154,6 +154,7 @@ class SklearnEngine:
             classes = np.arange(batch.labels.shape[1])
             # class numbers (B,) where one label holds, else the matrix (B, L)
             targets = batch.labels.argmax(axis=1) if self._exclusive else batch.labels.astype(int)
+            self._model.set_params(batch_size=len(batch.images))  # the last one can be shorter
             self._model.partial_fit(self._standardize(batch), targets, classes=classes)
             loss_sum += float(self._model.loss_) * len(batch.images)
             n_images += len(batch.images)
