@@ -34,6 +34,7 @@ from server.graphql import (
     projects,
     run_fields,
     runs,
+    scalars,
     sweeps,
     viewer,
 )
@@ -54,6 +55,7 @@ _MODULES = (
     projects,
     run_fields,
     runs,
+    scalars,
     sweeps,
     viewer,
 )
