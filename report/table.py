@@ -57,7 +57,7 @@ def _name_best(verdict: Verdict) -> str:
 
 def show(value: Any) -> str:
     """Write a setting as its author would: 0.0003, not 0.00030000000000000003."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def draw_table(verdict: Verdict) -> Table:
