@@ -95,7 +95,12 @@ def swap_rows(folder: Path, _name: str) -> None:
     (folder / "meta.csv").write_text("\n".join([header, two, one, *rest]) + "\n")
 
 
-@pytest.mark.parametrize("change", [change_pixel, drop_row, swap_rows])
+def relabel_row(folder: Path, _name: str) -> None:
+    text = (folder / "meta.csv").read_text()
+    (folder / "meta.csv").write_text(text.replace("0.82,Fe", "0.3,Fe", 1))
+
+
+@pytest.mark.parametrize("change", [change_pixel, drop_row, swap_rows, relabel_row])
 def test_a_stale_cache_is_not_found(folder: Path, tmp_path: Path, change: object) -> None:
     catalog = read_catalog(folder)
     build_cache(catalog, SETTINGS, tmp_path / "cache")

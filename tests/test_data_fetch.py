@@ -31,7 +31,7 @@ from data.fetch import fetch_subset, plan_fetch
 from data.fetcher import FetchSettings
 
 HI = Subset.parse("hi-4h")
-FAULTS = ("503", "short", "reset", "stall")
+FAULTS = ("503", "short", "reset", "stall", "altered")
 
 
 class Proxy(ThreadingHTTPServer):
@@ -94,6 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(answer.status, headers, body, len(body))
             with self.server.lock:
                 self.server.whole[self.path] += 1
+            return
+        if fault == "altered":
+            self.answer(answer.status, headers, body[:-1] + bytes([body[-1] ^ 1]), len(body))
             return
         self.answer(answer.status, headers, body[: len(body) // 2], len(body))
         self.close_connection = True
