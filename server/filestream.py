@@ -17,6 +17,7 @@ router = APIRouter()
 
 _HISTORY, _EVENTS = "wandb-history.jsonl", "wandb-events.jsonl"
 _SUMMARY, _OUTPUT = "wandb-summary.json", "output.log"
+_STREAMS = {_HISTORY: "history", _EVENTS: "events", _OUTPUT: "output"}
 
 
 @router.post("/files/{entity}/{project}/{run}/file_stream")
@@ -46,6 +47,8 @@ def apply_chunk(
             raise NotFoundError(f"run {entity}/{project_name}/{run_name} does not exist")
         sweep = sweeps.get_sweep(db, run["sweep_id"]) if run["sweep_id"] else None
         metric = _find_metric(sweep)
+        if run["restarting"]:
+            run = _restart(db, run, chunk)
         leases.note_life(db, run)
         latest = _write_files(db, run, chunk, metric)
         if sweep is not None and latest is not None:
@@ -63,6 +66,20 @@ def must_stop(db: Connection, run: Row) -> bool:
     return run["stop_requested_at"] is not None or (
         run["state"] == "crashed" and leases.is_superseded(db, run)
     )
+
+
+def _restart(db: Connection, run: Row, chunk: dict[str, Any]) -> Row:
+    """Let a run begin anew: each stream that starts at line 0 forgets what it held."""
+    if run["state"] not in ("running", "preempting"):
+        leases.start_run(db, run)
+    for name, offset, _ in _iterate_files(chunk):
+        if offset == 0 and name in _STREAMS:
+            history.clear_lines(db, run["id"], _STREAMS[name])
+            if name == _HISTORY:
+                runs.save_run(db, run["id"], restarting=0)
+    if chunk.get("complete"):
+        runs.save_run(db, run["id"], restarting=0)
+    return runs.get_run(db, run["id"])
 
 
 def _find_metric(sweep: Row | None) -> str | None:

@@ -103,7 +103,16 @@ def test_a_run_that_starts_anew_forgets_and_one_that_resumes_goes_on(server):
     run = server.start_run("r", id=server.find_run("r")["id"])
     assert (run["state"], run["historyLineCount"]) == ("running", 2)
     server.finish("r", 1)
-    assert server.start_run("r")["historyLineCount"] == 0
+    # An old client's last word about a run that has ended changes nothing.
+    server.start_run("r")
+    run = server.find_run("r")
+    assert (run["state"], run["historyLineCount"]) == ("failed", 2)
+    # A program that begins anew writes from the first line on.
+    server.log("r", {"v": 7})
+    run = server.find_run("r")
+    assert (run["state"], run["historyLineCount"]) == ("running", 1)
+    server.finish("r")
+    assert server.find_run("r")["state"] == "finished"
 
 
 HISTORY = "wandb-history.jsonl"

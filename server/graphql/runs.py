@@ -82,15 +82,15 @@ def _continue_run(db: Connection, run: Row, values: dict[str, Any]) -> None:
         raise BadRequestError(
             f"run {run['name']} has crashed and another run has taken over its configuration"
         )
-    starts = values.get("host") is not None and run["state"] not in ("running", "preempting")
-    if starts:
-        # A program that begins anew under this name; one that resumes knows the run's id.
-        if run["started_at"] is not None and run["history_lines"] + run["output_lines"] > 0:
-            history.clear_lines(db, run["id"])
-            runs.save_run(db, run["id"], summary_metrics="{}")
-        leases.start_run(db, run)
-    else:
+    if values.get("host") is None or run["state"] in ("running", "preempting"):
         leases.note_life(db, run)
+        return
+    if run["started_at"] is not None:
+        # Either a program begins anew under this name (one that resumes knows the run's id), or an
+        # old client says a last word about a run that has ended. The file stream will tell.
+        runs.save_run(db, run["id"], restarting=1)
+    if run["state"] in ("pending", "preempted", "crashed"):
+        leases.start_run(db, run)
 
 
 def _save_values(db: Connection, run: Row, values: dict[str, Any]) -> None:

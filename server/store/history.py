@@ -78,20 +78,14 @@ def write_lines(db: Connection, run: Row, stream: str, offset: int, lines: Seque
     update(db, "runs", run["id"], **{counter: max(run[counter], offset + len(lines))})
 
 
-def clear_lines(db: Connection, run_id: int) -> None:
-    """Forget everything a run has logged, for a run that starts anew under the same name."""
-    for table in ("history", "events", "output"):
-        db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))  # noqa: S608
-    update(
-        db,
-        "runs",
-        run_id,
-        history_lines=0,
-        event_lines=0,
-        output_lines=0,
-        history_keys="{}",
-        last_step=-1,
-    )
+def clear_lines(db: Connection, run_id: int, stream: str) -> None:
+    """Forget a stream ("history", "events" or "output") of a run that starts anew."""
+    assert stream in ("history", *_STREAMS)
+    db.execute(f"DELETE FROM {stream} WHERE run_id = ?", (run_id,))  # noqa: S608
+    if stream == "history":
+        update(db, "runs", run_id, history_lines=0, history_keys="{}", last_step=-1)
+    else:
+        update(db, "runs", run_id, **{_STREAMS[stream]: 0})
 
 
 def rewind_history(db: Connection, run_id: int, step: int) -> None:

@@ -15,7 +15,7 @@ COLUMNS = """runs.id, runs.project_id, runs.sweep_id, runs.agent_id, runs.user_i
     runs.output_lines, runs.group_name, runs.job_type, runs.host, runs.program, runs.repo,
     runs.commit_hash, runs.description, runs.notes, runs.tags, runs.exit_code, runs.created_at,
     runs.updated_at, runs.started_at, runs.finished_at, runs.heartbeat_at, runs.stop_requested_at,
-    runs.stop_reason, runs.stop_record,
+    runs.stop_reason, runs.stop_record, runs.restarting,
     (SELECT sweeps.name FROM sweeps WHERE sweeps.id = runs.sweep_id) AS sweep_name"""
 OPEN = ("pending", "running", "preempting", "preempted")
 # What ended without a result and may be tried again.
