@@ -141,6 +141,14 @@ def test_queries_too_deep_or_too_wide_are_refused(server):
     assert "more than" in answer.json()["errors"][0]["message"]
 
 
+def test_types_that_old_clients_look_up_are_there(server):
+    query = (
+        "query Q($name: String!) { __type(name: $name) { fields { name } inputFields { name } } }"
+    )
+    for name in ("Query", "Mutation", "ServerInfo", "ServerSettings", "UseArtifactInput", "Run"):
+        assert server.query(query, name=name)["__type"] is not None, name
+
+
 def test_fields_of_newer_clients_are_dropped(server):
     mutation = """mutation U($input: UpsertBucketInput!) {
         upsertBucket(input: $input) { bucket { name } } }"""
