@@ -42,7 +42,7 @@ def upsert_bucket(_: None, info: Info, input: dict[str, Any]) -> Row:
             _continue_run(db, run, input)
         _save_values(db, run, input)
         run = runs.get_run(db, run["id"])
-    return {"bucket": run, "inserted": inserted}
+    return {"bucket": run, "inserted": inserted, "server_settings": {"server_messages": []}}
 
 
 def _find_bucket(db: Connection, info: Info, values: dict[str, Any]) -> Row | None:
