@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
@@ -19,8 +18,8 @@ from rich.progress import (
 )
 
 from agent import home
+from agent.console import progress_bar
 from agent.errors import AgentError
-from data import folders
 from data.audit import audit_labels
 from data.audit_text import format_audit
 from data.cache import CacheSettings, build_cache
@@ -69,7 +68,7 @@ def make_command(
         settings = SyntheticSettings(
             n_images, Subset.parse(f"all-{hours}").hours, seed, plate_effect, well_effect
         )
-        with _bar("rendering") as progress:
+        with progress_bar(Console(stderr=True), "Rendering") as progress:
             make_synthetic(folder, settings, progress)
         typer.echo(f"{len(read_catalog(folder))} synthetic images in {folder}")
 
@@ -94,7 +93,7 @@ def fetch_command(
 ) -> None:
     """Fetch the real images from the public bucket; a second call fetches what is missing."""
     with _errors():
-        folder = data_dir or home.home() / "data" / "bps"
+        folder = data_dir or home.fetched_data_dir()
         settings = FetchSettings(endpoint_url, with_masks, accept_changed_labels)
         chosen = Subset.parse(subset)
         if dry_run:
@@ -125,7 +124,7 @@ def cache_command(
     with _errors():
         catalog = _read_subset(data_dir, subset)
         settings = CacheSettings(image_size, cast(Geometry, geometry))
-        with _bar("decoding") as progress:
+        with progress_bar(Console(stderr=True), "Decoding") as progress:
             cache = build_cache(
                 catalog, settings, home.cache_root(), progress, max_rejected=max_rejected
             )
@@ -206,18 +205,6 @@ def _errors() -> Iterator[None]:
     except (DataError, AgentError) as error:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[folders.Progress]:
-    """A progress bar on the terminal (nothing where there is none), fed by a callback."""
-    console = Console(stderr=True)
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager

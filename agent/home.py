@@ -34,11 +34,18 @@ def _explain(folder: Path, reason: str) -> str:
 
 
 def data_dir(given: Path | None = None) -> Path:
-    """Return the image folder: the one given, else BPSWEEP_DATA_DIR, else the embedded set's."""
+    """Return the image folder: given, else BPSWEEP_DATA_DIR, else what was fetched, else made."""
     if given is not None:
         return given
-    named = os.environ.get("BPSWEEP_DATA_DIR")
-    return Path(named).expanduser() if named else embedded_data_dir()
+    if named := os.environ.get("BPSWEEP_DATA_DIR"):
+        return Path(named).expanduser()
+    fetched = fetched_data_dir()
+    return fetched if (fetched / "meta.csv").is_file() else embedded_data_dir()
+
+
+def fetched_data_dir() -> Path:
+    """Return the folder that the published images are fetched to."""
+    return home() / "data" / "bps"
 
 
 def embedded_data_dir() -> Path:

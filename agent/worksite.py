@@ -1,20 +1,11 @@
 """What a sweep needs before its first run: images, and their caches, with progress shown."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from agent import home
+from agent.console import progress_bar
 from agent.inputs import load_cache, load_catalog
 from agent.sweepfile import SweepFile
 from data.cache import CacheSettings
@@ -22,22 +13,6 @@ from data.synthetic import SyntheticSettings, make_synthetic
 
 EMBEDDED = SyntheticSettings()
 """The set that a newcomer's first sweep runs on."""
-
-
-@contextmanager
-def progress_bar(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar with count, time gone and time left while work goes on."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def prepare_data(given: Path | None, console: Console) -> Path:
