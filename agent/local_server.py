@@ -17,6 +17,8 @@ from agent.errors import ServerError
 
 CLOUD_URL = "https://api.wandb.ai"
 START_TIMEOUT_S = 30.0
+MAX_ATTEMPTS = 3
+"""How often a configuration is handed out whose run was killed or lost its machine."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def find_server(store: Path) -> ServerAddress | None:
 def running_server(store: Path) -> Iterator[ServerAddress]:
     """Give the embedded server of a store: the one that runs, else one started for this block.
 
+    One started here hands out again by itself what crashed, so that no configuration is lost.
+
     Raises:
         ServerError: It does not start; its last lines are in the message.
     """
@@ -72,7 +76,7 @@ def running_server(store: Path) -> Iterator[ServerAddress]:
     log_path = store / "server.log"
     with log_path.open("ab") as log:
         process = subprocess.Popen(
-            serve_command(store),
+            serve_command(store, "--max-attempts", str(MAX_ATTEMPTS)),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

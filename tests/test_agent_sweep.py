@@ -132,6 +132,38 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(
     assert {row["state"] for row in document["configurations"]} == {"finished"}
 
 
+@pytest.mark.slow
+def test_a_killed_training_is_run_again(tmp_path: Path, small_set: Path) -> None:
+    environment = make_environment(tmp_path / "home", small_set)
+    path = make_sweep_yaml(tmp_path, batch_size=[8, 16], epochs=30, model="lenet5")
+    process = subprocess.Popen(
+        [*BPSWEEP, "run", str(path), "--agents", "2"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    logs = tmp_path / "home" / "logs"
+    wait_until(
+        lambda: any("epoch 3/30" in file.read_text() for file in logs.rglob("*.log")),
+        60,
+        "training",
+    )
+    victims = [
+        member
+        for member in list_descendants(process.pid)
+        if member.cmdline()[-2:] == ["-m", "agent"]
+    ]
+    assert victims
+    victims[0].kill()
+    said = process.communicate(timeout=150)[0]
+    assert process.returncode == 0, said
+    document = read_report(find_sweep_path(said), tmp_path, environment)
+    assert sorted(row["batch_size"] for row in document["configurations"]) == [8, 16]
+    assert {row["state"] for row in document["configurations"]} == {"finished"}
+
+
 def start_agent_run(environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:
     """Start `python -m agent` by itself, outside any sweep."""
     return subprocess.Popen(
