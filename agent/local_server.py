@@ -17,8 +17,8 @@ from agent.errors import ServerError
 
 CLOUD_URL = "https://api.wandb.ai"
 START_TIMEOUT_S = 30.0
-MAX_ATTEMPTS = 3
-"""How often a configuration is handed out whose run was killed or lost its machine."""
+OWN_SETTINGS = ("--max-attempts", "3", "--lease-seconds", "30")
+"""A server started for one sweep has its agents beside it: silence is death, and soon known."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def running_server(store: Path) -> Iterator[ServerAddress]:
     log_path = store / "server.log"
     with log_path.open("ab") as log:
         process = subprocess.Popen(
-            serve_command(store, "--max-attempts", str(MAX_ATTEMPTS)),
+            serve_command(store, *OWN_SETTINGS),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
