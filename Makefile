@@ -4,7 +4,7 @@ BIN := .venv/bin
 SWEEP ?= sweeps/quick.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep serve test test-slow check clean
+.PHONY: help sweep serve test test-slow check bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,14 @@ check: .venv/test ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: .venv/test ## measure the data path on synthetic images (benchmarks/), in about two minutes
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; trap 'exit 1' INT TERM; set -x; \
+	$(BIN)/bpsweep data make --data-dir "$$folder/images" --n-images 3000; \
+	$(BIN)/python benchmarks/data_cache.py "$$folder/images"; \
+	$(BIN)/python benchmarks/data_loader.py "$$folder/images" --seconds 0.5; \
+	$(BIN)/python benchmarks/data_foci.py --n-cells 50; \
+	$(BIN)/python benchmarks/data_sham.py --n-images 3000
 
 clean: ## remove the virtual environment and what tests leave; data and results stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
