@@ -5,6 +5,7 @@ import sys
 from types import FrameType
 
 from agent.errors import AgentError
+from agent.memory import keep_freed_memory
 from agent.trial import run_trial
 from data.errors import DataError
 from models import ModelError
@@ -13,6 +14,7 @@ from models import ModelError
 def main() -> int:
     """Train one configuration; return the exit status."""
     signal.signal(signal.SIGTERM, _interrupt)
+    keep_freed_memory()
     try:
         run_trial()
     except (AgentError, DataError, ModelError) as error:
