@@ -5,6 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from report import metrics
+from report.predictions import Predictions
+
+TRAIN, CONTROL, REPLICATE, TEST = "train", "control", "replicate", "test"
+"""What a run is for, as its job type at W&B says; controls, replicates and the evaluation on the
+test part stand beside a sweep in the group named after it."""
+NO_CONTROL = "none"
+"""The value of the setting `control` of every run that is not one."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,9 @@ class RunRecord:
         config: Every setting by name, and `provenance`.
         history: One mapping an epoch: metric name to value.
         error: Why it failed, where it says.
+        kind: What the run is for: TRAIN (one of the sweep's own), CONTROL, REPLICATE or TEST.
+        predictions: What its best epoch says of every validation cell (of every test cell for
+            TEST); None where it was not read or not kept.
     """
 
     id: str
@@ -26,6 +36,14 @@ class RunRecord:
     config: Mapping[str, Any]
     history: tuple[Mapping[str, Any], ...]
     error: str | None = None
+    kind: str = TRAIN
+    predictions: Predictions | None = None
+
+    @property
+    def control(self) -> str | None:
+        """Which control it is, "background" say; None for a run on whole images and true labels."""
+        found = self.config.get("control", NO_CONTROL)
+        return None if found == NO_CONTROL else str(found)
 
     @property
     def provenance(self) -> Mapping[str, Any]:
@@ -52,6 +70,7 @@ class SweepRecord:
         config: The sweep's YAML as a mapping.
         runs: Its runs, oldest first.
         url: Where it can be looked at.
+        beside: Controls, replicates and test evaluations that were run for it, oldest first.
     """
 
     path: str
@@ -60,6 +79,7 @@ class SweepRecord:
     config: Mapping[str, Any]
     runs: tuple[RunRecord, ...]
     url: str
+    beside: tuple[RunRecord, ...] = ()
 
     @property
     def swept(self) -> tuple[str, ...]:
