@@ -103,7 +103,7 @@ def _enter_server(stack: ExitStack, console: Console) -> ServerAddress:
 
 
 def _print_report(path: str, target: float, console: Console) -> Verdict:
-    from agent.tracking import read_sweep  # noqa: PLC0415
+    from agent.tracking.sweeps import read_sweep  # noqa: PLC0415
 
     verdict = judge(read_sweep(path), target)
     console.print(draw_table(verdict))

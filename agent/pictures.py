@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agent.inputs import Inputs
-from agent.tracking import Picture
+from agent.tracking.run import Picture
 from report.confusion import Confusion, name_vector
 from report.metrics import Labels, Probabilities
 
@@ -42,14 +42,14 @@ def draw_confusion(confusion: Confusion, title: str) -> Picture:
 
 
 @dataclass(frozen=True)
-class Predictions:
+class Decided:
     """What a run predicts for its validation part: probabilities and decisions, both (N, L)."""
 
     probabilities: Probabilities
     decided: Labels
 
 
-def draw_samples(inputs: Inputs, predictions: Predictions) -> dict[str, list[Picture]]:
+def draw_samples(inputs: Inputs, predictions: Decided) -> dict[str, list[Picture]]:
     """Draw some validation cells, right and wrong ones, as the model sees them.
 
     Returns:
@@ -70,7 +70,7 @@ def _spread(positions: NDArray[np.int64]) -> NDArray[np.int64]:
     return positions[np.linspace(0, len(positions) - 1, n_shown).astype(np.int64)]
 
 
-def _draw_cell(inputs: Inputs, predictions: Predictions, position: int) -> Picture:
+def _draw_cell(inputs: Inputs, predictions: Decided, position: int) -> Picture:
     row = int(inputs.split.val[position])
     image = inputs.cache.images[row].astype(np.float32)
     low, high = image.min(), image.max()

@@ -5,7 +5,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from agent.tracking import ERROR, RunProgress, SweepProgress
+from agent.tracking.run import ERROR
+from agent.tracking.sweeps import RunProgress, SweepProgress
 from report import metrics
 from report.table import show
 

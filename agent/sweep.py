@@ -21,7 +21,7 @@ from agent.errors import TrackingError
 from agent.local_server import ServerAddress
 from agent.progress import describe_end, draw_progress
 from agent.sweepfile import SweepFile
-from agent.tracking import SweepProgress, watch_sweep
+from agent.tracking.sweeps import SweepProgress, watch_sweep
 
 POLL_S = 2.0
 OVER = ("FINISHED", "CANCELED", "STOPPED", "CRASHED", "FAILED")

@@ -7,29 +7,35 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from agent.config import RunConfig, parse_config
 from agent.engine import is_exclusive
 from agent.inputs import Inputs, default_inputs
-from agent.pictures import Predictions, draw_confusion, draw_samples
-from agent.tracking import TrackedRun
+from agent.pictures import Decided, draw_confusion, draw_samples
+from agent.tracking.run import STOCK_RUN, RunSpec, TrackedRun
 from agent.train import EpochResult, TrainResult, train
 from report import metrics
 from report.confusion import count_confusion
+from report.predictions import Predictions
 
 PACKAGES = ("bpsweep", "numpy", "scikit-learn", "torch", "wandb")
 
 
-def run_trial() -> None:
-    """Train the configuration that W&B hands out and keep its results there.
+def run_trial(spec: RunSpec = STOCK_RUN) -> None:
+    """Train one configuration and keep its results at W&B.
+
+    Args:
+        spec: Which run; by default the one that a stock agent hands out.
 
     Raises:
         ConfigError, DataError, DivergedError, TrackingError: The run is marked failed.
         KeyboardInterrupt: It was told to stop; what it had by then is kept.
     """
-    with TrackedRun() as run:
+    with TrackedRun(spec) as run:
         config = parse_config(run.values)
         inputs = default_inputs(config)
         provenance = describe_provenance(inputs)
@@ -94,6 +100,25 @@ def summarize_best(best: EpochResult) -> dict[str, float]:
     return {f"best/{name}": best.values[name] for name in kept}
 
 
+def locate_predictions(
+    inputs: Inputs, rows: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> Predictions:
+    """Put the probabilities (N, L) of N rows of the catalogue beside where each cell comes from."""
+    table = inputs.catalog.table.iloc[rows]
+    return Predictions(
+        cells=table["filename"].to_numpy(dtype=np.str_),
+        plates=table["plate"].to_numpy(dtype=np.str_),
+        wells=table["well"].to_numpy(dtype=np.str_),
+        fields=table["field"].to_numpy(dtype=np.int64),
+        particles=table["particle"].to_numpy(dtype=np.str_),
+        doses_gy=table["dose_gy"].to_numpy(dtype=np.float64),
+        hours=table["hour"].to_numpy(dtype=np.int64),
+        label_names=inputs.label_names,
+        truth=inputs.labels[rows],
+        probabilities=probabilities,
+    )
+
+
 def keep_results(run: TrackedRun, config: RunConfig, inputs: Inputs, result: TrainResult) -> None:
     """Log pictures and save the best weights, with the numbers that go with them."""
     best = result.best
@@ -101,12 +126,13 @@ def keep_results(run: TrackedRun, config: RunConfig, inputs: Inputs, result: Tra
     confusion = count_confusion(inputs.validation_labels, decided, inputs.label_names)
     synthetic = "synthetic, " if inputs.catalog.synthetic else ""
     title = f"validation, {synthetic}epoch {best.epoch}"
-    predictions = Predictions(best.probabilities, decided)
+    predictions = Decided(best.probabilities, decided)
     pictures = {
         "confusion/picture": [draw_confusion(confusion, title)],
         **draw_samples(inputs, predictions),
     }
     run.log_results(confusion, pictures)
+    run.save_predictions(locate_predictions(inputs, inputs.split.val, best.probabilities))
     about = {
         "config": config.model_dump(),
         "provenance": describe_provenance(inputs),

@@ -90,6 +90,7 @@ json.dump(out, open(sys.argv[2] + "/out.json", "w"))
             run["weights"]
             and sum(map(sum, run["about"]["confusion"]["counts"])) == (provenance["n_validation"])
         )
+        assert "predictions.csv" in run["files"]
         pictures = [name for name in run["files"] if name.endswith(".png")]
         assert any("confusion" in name for name in pictures)
         assert any("samples" in name for name in pictures)

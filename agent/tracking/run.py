@@ -1,4 +1,4 @@
-"""Everything said to W&B, cloud or embedded; the one module that imports wandb."""
+"""One run at W&B: opened, logged to, ended."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -12,16 +12,38 @@ import wandb
 from numpy.typing import NDArray
 
 from agent.errors import TrackingError
-from agent.local_server import CLOUD_URL
+from agent.tracking.address import server_url
 from report import metrics
 from report.confusion import Confusion
-from report.records import RunRecord, SweepRecord, swept_names
+from report.predictions import FILE_NAME, Predictions, write_predictions
+from report.records import TRAIN
 
 PROVENANCE = "provenance"
 ERROR = "error"
 """Where a run's summary says why it failed."""
 INIT_TIMEOUT_S = 60.0
 FINISH_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Which run to open; what is None is left to the environment, as a stock agent sets it.
+
+    Args:
+        values: The settings chosen for it, by name.
+        run_id: Its id, where one was handed out.
+        sweep_id: The sweep it belongs to.
+        group: The group it stands in; controls and replicates take the id of their sweep.
+        kind: What it is for, see report.records; its job type at W&B.
+        name: Its display name.
+    """
+
+    values: Mapping[str, Any] | None = None
+    run_id: str | None = None
+    sweep_id: str | None = None
+    group: str | None = None
+    kind: str = TRAIN
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,19 +54,40 @@ class Picture:
     caption: str
 
 
+STOCK_RUN = RunSpec()
+"""The run that a stock `wandb agent` has prepared in the environment."""
+
+
 class TrackedRun:
     """One run at W&B, open from `with` to its end; an exception in between marks it failed.
+
+    Args:
+        spec: Which run.
 
     Raises:
         TrackingError: The server does not answer, at the start or when the run is handed over.
     """
 
+    def __init__(self, spec: RunSpec = STOCK_RUN) -> None:
+        self._spec = spec
+
     def __enter__(self) -> Self:
+        spec = self._spec
         settings = wandb.Settings(init_timeout=INIT_TIMEOUT_S, finish_timeout_raises=True)
+        if spec.sweep_id is not None:
+            settings.sweep_id = spec.sweep_id
         if "WANDB_FINISH_TIMEOUT" not in os.environ:
             settings.finish_timeout = FINISH_TIMEOUT_S
         try:
-            self._run = wandb.init(settings=settings, save_code=False)
+            self._run = wandb.init(
+                settings=settings,
+                save_code=False,
+                id=spec.run_id,
+                config=None if spec.values is None else dict(spec.values),
+                group=spec.group,
+                job_type=spec.kind,
+                name=spec.name,
+            )
         except wandb.errors.CommError as error:
             raise TrackingError(
                 f"the W&B server {server_url()} does not answer, so the run was not started: "
@@ -111,114 +154,14 @@ class TrackedRun:
         }
         self._run.log({"confusion/table": table, **images})
 
+    def save_predictions(self, predictions: Predictions) -> None:
+        """Keep what the best epoch says of every cell as a file of the run."""
+        path = Path(self._run.dir) / FILE_NAME
+        path.write_text(write_predictions(predictions), encoding="utf-8")
+        self._run.save(path, base_path=self._run.dir, policy="now")
+
     def save_artifact(self, folder: Path, metadata: Mapping[str, Any]) -> None:
         """Save a folder as this run's model artifact, `model-<run id>`."""
         artifact = wandb.Artifact(f"model-{self.id}", type="model", metadata=dict(metadata))
         artifact.add_dir(str(folder))
         self._run.log_artifact(artifact)
-
-
-def server_url() -> str:
-    """Return the address of the W&B server in use."""
-    return os.environ.get("WANDB_BASE_URL", CLOUD_URL)
-
-
-def read_sweep(path: str) -> SweepRecord:
-    """Read a sweep and all its runs through the public API.
-
-    Args:
-        path: "entity/project/sweep", "project/sweep", or the sweep's id alone.
-
-    Raises:
-        TrackingError: No such sweep, no key, or the server does not answer.
-    """
-    try:
-        sweep = wandb.Api(timeout=30).sweep(path)
-        runs = tuple(_read_run(run) for run in sweep.runs)
-    except (wandb.errors.Error, ValueError, OSError) as error:
-        raise TrackingError(
-            f"sweep {path!r} cannot be read from {server_url()}: {error} "
-            "Give it as entity/project/id, as `wandb sweep` printed it."
-        ) from error
-    return SweepRecord(
-        path="/".join(sweep.path),
-        name=str(sweep.name),
-        state=str(sweep.state),
-        config=sweep.config,
-        runs=runs,
-        url=str(sweep.url),
-    )
-
-
-def _read_run(run: Any) -> RunRecord:
-    rows = run.history(samples=10_000, pandas=False)
-    history = sorted((row for row in rows if metrics.EPOCH in row), key=lambda r: r[metrics.EPOCH])
-    return RunRecord(
-        id=str(run.id),
-        name=str(run.name),
-        state=str(run.state),
-        config=dict(run.config),
-        history=tuple(history),
-        error=run.summary.get(ERROR),
-    )
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """How far a run is: its state, its swept values, and the latest value of each metric."""
-
-    name: str
-    state: str
-    swept: Mapping[str, Any]
-    latest: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class SweepProgress:
-    """How far a sweep is: its state as W&B spells it (RUNNING, FINISHED, ...), and its runs."""
-
-    state: str
-    runs: tuple[RunProgress, ...]
-
-    @property
-    def running(self) -> tuple[RunProgress, ...]:
-        """The runs at work."""
-        return tuple(run for run in self.runs if run.state == "running")
-
-    @property
-    def finished(self) -> tuple[RunProgress, ...]:
-        """The runs that did all their epochs."""
-        return tuple(run for run in self.runs if run.state == "finished")
-
-    @property
-    def interrupted(self) -> tuple[RunProgress, ...]:
-        """The runs that ended without finishing."""
-        return tuple(run for run in self.runs if run.state in ("crashed", "failed", "killed"))
-
-
-def watch_sweep(path: str) -> SweepProgress:
-    """Look at a sweep without reading its runs' histories.
-
-    Raises:
-        TrackingError: No such sweep, or the server does not answer.
-    """
-    try:
-        sweep = wandb.Api(timeout=10).sweep(path)
-        runs = list(sweep.runs)
-    except (wandb.errors.Error, ValueError, OSError) as error:
-        raise TrackingError(
-            f"sweep {path!r} cannot be read from {server_url()}: {error}"
-        ) from error
-    swept = swept_names(sweep.config)
-    return SweepProgress(
-        state=str(sweep.state),
-        runs=tuple(
-            RunProgress(
-                name=str(run.name),
-                state=str(run.state),
-                swept={name: run.config.get(name) for name in swept},
-                latest=dict(run.summary),
-            )
-            for run in runs
-        ),
-    )
