@@ -1,69 +1,25 @@
-"""A verdict as sentences, a table, CSV and JSON; each says the same."""
+"""A verdict as a table for the terminal, CSV, JSON and LaTeX; each says the same."""
 
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from rich import box
 from rich.table import Table
 
+from report.intervals import Interval
+from report.scores import METRICS
 from report.verdict import Row, Verdict
+from report.words import describe, name_goal, name_share, show
 
-SYNTHETIC_NOTE = "Synthetic images: these figures say nothing about real cells."
-
-
-def describe(verdict: Verdict) -> list[str]:
-    """Return the verdict in sentences: the count, the best, and what to keep in mind."""
-    n, reached = len(verdict.rows), verdict.n_reached
-    share = f"{verdict.target:.0%}".replace("%", " %")
-    lines = [
-        f"{reached} of {n} configuration{'s' * (n != 1)} reach{'es' * (reached == 1)} "
-        f"{share} validation accuracy{_where(verdict)}; {_name_best(verdict)}"
-    ]
-    if unfinished := [row for row in verdict.rows if row.state != "finished"]:
-        counts = Counter(row.state for row in unfinished)
-        listed = ", ".join(f"{count} {state}" for state, count in counts.items())
-        lines.append(f"Not finished: {listed}; their rows show the epochs they logged.")
-        errors = Counter(row.error for row in unfinished if row.error)
-        lines += [f"{count} failed with: {error}" for error, count in errors.most_common(3)]
-    if verdict.audit:
-        lines.append(f"Audit: {verdict.audit}.")
-    if verdict.synthetic:
-        lines.append(SYNTHETIC_NOTE)
-    return lines
-
-
-def _where(verdict: Verdict) -> str:
-    if verdict.n_validation is None:
-        return ""
-    kind = "synthetic cells" if verdict.synthetic else "cells"
-    return f" on {verdict.n_validation:,} validation {kind}"
-
-
-def _name_best(verdict: Verdict) -> str:
-    best = verdict.rows[0]
-    if best.accuracy is None:
-        return "no run has logged an epoch yet."
-    values = ", ".join(f"{name} {show(value)}" for name, value in best.swept.items())
-    spread = f", 95 % interval {best.low:.1%} to {best.high:.1%}" if best.low is not None else ""
-    return (
-        f"the best is {values or best.run_name} with {best.accuracy:.1%} "
-        f"(epoch {best.best_epoch}{spread})."
-    )
-
-
-def show(value: Any) -> str:
-    """Write a setting as its author would: 0.0003, not 0.00030000000000000003."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+__all__ = ["describe", "draw_table", "flatten", "show", "write_csv", "write_json", "write_latex"]
 
 
 def draw_table(verdict: Verdict) -> Table:
     """Draw the verdict for the terminal, swept values first."""
-    share = f"{verdict.target:.0%}".replace("%", " %")
-    title = f"{verdict.sweep.name or verdict.sweep.path}: target {share} validation accuracy"
+    title = f"{verdict.sweep.name or verdict.sweep.path}: target {name_goal(verdict.goal)}"
     table = Table(
         title=title + (", synthetic images" if verdict.synthetic else ""),
         box=box.SIMPLE_HEAD,
@@ -75,49 +31,94 @@ def draw_table(verdict: Verdict) -> Table:
         widest = max(len(show(row.swept[name])) for row in verdict.rows)
         header = name.replace("_", "_\n")  # so that many narrow columns fit a terminal
         table.add_column(header, overflow="fold", min_width=widest)
-    for name in ("accuracy (95 %)", "Jaccard", "Hamming", "epoch", "reached"):
+    for name in _head(verdict):
         table.add_column(name, no_wrap=True)
     for row in verdict.rows:
-        table.add_row(*(show(value) for value in row.swept.values()), *_cells(row))
+        table.add_row(*(show(value) for value in row.swept.values()), *_cells(row, verdict))
     return table
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    if row.accuracy is None:
-        return ("-", "-", "-", "-", row.state)
-    spread = "" if row.low is None else f" ({100 * row.low:.1f}-{100 * (row.high or 0):.1f})"
-    reached = f"[green]epoch {row.first_epoch_at_target}[/green]" if row.reached else "no"
-    return (
-        f"{row.accuracy:.1%}{spread}",
-        "-" if row.jaccard is None else f"{row.jaccard:.3f}",
-        "-" if row.hamming is None else f"{row.hamming:.3f}",
-        str(row.best_epoch),
-        reached if row.state == "finished" else f"{reached} ({row.state})",
-    )
+def _head(verdict: Verdict) -> tuple[str, ...]:
+    goal = verdict.goal
+    sign = ">=" if goal.metric.higher_is_better else "<="
+    chance = f"P({sign}{name_share(goal.target)})"
+    names = [_title(name) for name in METRICS]
+    names[list(METRICS).index(goal.metric.name)] += f" ({name_share(goal.level)})"
+    return (*names, chance, "epoch", "verdict")
+
+
+def _title(name: str) -> str:
+    return name if name == "accuracy" else name.capitalize()
+
+
+def _cells(row: Row, verdict: Verdict) -> tuple[str, ...]:
+    if not row.estimates:
+        return (*("-" for _ in METRICS), "-", "-", row.state)
+    values = [_show_metric(row, name, verdict) for name in METRICS]
+    chance = "-" if row.probability is None else f"{row.probability:.0%}"
+    status: str = row.status
+    if row.first_epoch_at_target is not None:
+        status += f", epoch {row.first_epoch_at_target}"
+    if row.status == "reached":
+        status = f"[green]{status}[/green]"
+    if row.state != "finished":
+        status += f" ({row.state})"
+    return (*values, chance, str(row.best_epoch), status)
+
+
+def _show_metric(row: Row, name: str, verdict: Verdict) -> str:
+    estimate = row.estimates.get(name)
+    if estimate is None:
+        return "-"
+    as_share = name == "accuracy"
+    text = f"{estimate.value:.1%}" if as_share else f"{estimate.value:.3f}"
+    found = estimate.interval
+    if name == verdict.goal.metric.name and found is not None:
+        ends = (found.low, found.high)
+        text += (
+            " ({:.1f}-{:.1f})".format(*(100 * end for end in ends))
+            if as_share
+            else (" ({:.3f}-{:.3f})".format(*ends))
+        )
+    return text
 
 
 def flatten(verdict: Verdict) -> list[dict[str, Any]]:
     """Return one flat mapping a configuration, swept values first."""
-    return [
-        {
-            **row.swept,
-            "val_accuracy": row.accuracy,
-            "val_accuracy_low": row.low,
-            "val_accuracy_high": row.high,
-            "val_jaccard": row.jaccard,
-            "val_hamming": row.hamming,
-            "best_epoch": row.best_epoch,
-            "first_epoch_at_target": row.first_epoch_at_target,
-            "seconds_to_target": row.seconds_to_target,
-            "reached": row.reached,
-            "state": row.state,
-            "error": row.error,
-            "run": row.run_id,
-            "run_name": row.run_name,
-            "synthetic": verdict.synthetic,
-        }
-        for row in verdict.rows
-    ]
+    return [_flatten_row(row, verdict) for row in verdict.rows]
+
+
+def _flatten_row(row: Row, verdict: Verdict) -> dict[str, Any]:
+    flat: dict[str, Any] = dict(row.swept)
+    for name in METRICS:
+        estimate = row.estimates.get(name)
+        flat[f"val_{name}"] = estimate.value if estimate else None
+        flat |= _ends(f"val_{name}", estimate.interval if estimate else None)
+        flat |= _ends(f"val_{name}_naive", estimate.naive if estimate else None)
+    repeated = row.replicates
+    return flat | {
+        "probability_at_target": row.probability,
+        "verdict": row.status,
+        "n_runs": row.n_runs,
+        "spread_over_seeds": repeated.spread if repeated else None,
+        "train_loss": row.train_loss,
+        "val_loss": row.val_loss,
+        "best_epoch": row.best_epoch,
+        "first_epoch_at_target": row.first_epoch_at_target,
+        "seconds_to_target": row.seconds_to_target,
+        "state": row.state,
+        "error": row.run.error,
+        "run": row.run.id,
+        "run_name": row.run.name,
+        "synthetic": verdict.synthetic,
+    }
+
+
+def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
+    return {
+        f"{name}_low": interval.low if interval else None,
+        f"{name}_high": interval.high if interval else None,
+    }
 
 
 def write_csv(verdict: Verdict) -> str:
@@ -130,22 +131,70 @@ def write_csv(verdict: Verdict) -> str:
     return text.getvalue()
 
 
-def write_json(verdict: Verdict) -> str:
-    """Write the whole verdict: the sweep, the target, the sentences and every row."""
-    document: Mapping[str, Any] = {
+def summarize(verdict: Verdict) -> dict[str, Any]:
+    """Return the whole verdict as plain values: sweep, target, sentences and every row."""
+    goal = verdict.goal
+    kinds = {row.interval.method for row in verdict.rows if row.interval}
+    return {
         "sweep": verdict.sweep.path,
         "name": verdict.sweep.name,
         "state": verdict.sweep.state,
         "url": verdict.sweep.url,
-        "target": verdict.target,
+        "metric": goal.metric.name,
+        "target": goal.target,
+        "level": goal.level,
         "split": verdict.split,
         "audit": verdict.audit,
         "n_validation": verdict.n_validation,
+        "n_wells": verdict.n_wells,
         "synthetic": verdict.synthetic,
-        "interval": "Wilson, 95 %, cells taken as independent",
+        "intervals": sorted(kinds),
         "n_configurations": len(verdict.rows),
         "n_reached": verdict.n_reached,
+        "n_likely": verdict.n_likely,
         "verdict": describe(verdict),
         "configurations": flatten(verdict),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_json(verdict: Verdict, more: Mapping[str, Any] | None = None) -> str:
+    """Write the whole verdict, and more plain values beside it."""
+    document = {**summarize(verdict), **(more or {})}
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_latex(verdict: Verdict) -> str:
+    r"""Write the table for a paper; it needs `\usepackage{booktabs}`."""
+    names = list(verdict.rows[0].swept)
+    head = [*names, *_head(verdict)]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escape(' '.join(describe(verdict)))}}}",
+        rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(METRICS)}rrl}}",
+        r"\toprule",
+        " & ".join(map(_escape, head)) + r" \\",
+        r"\midrule",
+    ]
+    for row in verdict.rows:
+        cells = [*(show(value) for value in row.swept.values()), *_cells(row, verdict)]
+        plain = [cell.replace("[green]", "").replace("[/green]", "") for cell in cells]
+        lines.append(" & ".join(map(_escape, plain)) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    ">": r"\textgreater{}",
+    "<": r"\textless{}",
+} | {sign: "\\" + sign for sign in "&%$#_{}"}
+
+
+def _escape(text: str) -> str:
+    """Write text so that TeX prints it as it is."""
+    escaped = "".join(_SPECIAL.get(sign, sign) for sign in text)
+    greater, less = r"\textgreater{}=", r"\textless{}="
+    return escaped.replace(greater, r"$\geq$").replace(less, r"$\leq$")

@@ -1,54 +1,85 @@
-"""Which configurations reach the target."""
+"""Which configurations reach the target, and with what confidence."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
-from scipy.stats import binomtest
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from report import metrics
+from report.configurations import Configuration, find_best_epoch, group_runs
+from report.estimates import Estimate, Replicates, SeedVariance, estimate_all, pool_seed_variance
+from report.goals import Goal, ReportError, Status, set_goal
+from report.intervals import DEFAULT_LEVEL, Interval
 from report.records import RunRecord, SweepRecord
+from report.scores import ACCURACY, METRICS, Metric
+from report.wells import group_wells
 
-DEFAULT_TARGET = 0.80
+DEFAULT_TARGET: Final = ACCURACY.default_target
 
-
-class ReportError(ValueError):
-    """A sweep that no verdict can be given on."""
+__all__ = ["DEFAULT_TARGET", "ReportError", "Row", "Verdict", "judge"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """The verdict on one configuration, by the run that trained it.
+    """The verdict on one configuration.
 
     Args:
-        run_id, run_name, state: The run.
-        error: Why it failed, where it says.
-        swept: The swept values by name.
-        best_epoch: Epoch of the best validation accuracy, from 1; None before the first epoch.
-        accuracy, jaccard, hamming: Shares in [0, 1] at the best epoch.
-        low, high: 95 % Wilson interval of the accuracy, cells taken as independent.
-        first_epoch_at_target: None where no epoch is at the target.
+        run: The sweep's own run that trained it; where it was repeated, the first of them.
+        swept: The swept values by name, without the seed.
+        n_runs: Number of runs that the values are the mean of.
+        best_epoch: Of `run`, by validation accuracy, from 1; None before the first epoch.
+        estimates: Metric name ("accuracy", "jaccard", "hamming") to its value at the best epoch
+            and its intervals.
+        train_loss, val_loss: Of `run` at its best epoch.
+        probability: That the judged metric meets the target, from the draws of its interval.
+        status: "reached" (the whole interval meets the target), "likely" (the value does, the
+            interval straddles), "not reached", or "no result" before the first epoch.
+        first_epoch_at_target: Of `run`; None where no epoch is at the target.
         seconds_to_target: Training seconds until the end of that epoch.
+        judged: Name of the judged metric.
     """
 
-    run_id: str
-    run_name: str
-    state: str
-    error: str | None
+    run: RunRecord
     swept: Mapping[str, Any]
+    n_runs: int = 1
     best_epoch: int | None = None
-    accuracy: float | None = None
-    low: float | None = None
-    high: float | None = None
-    jaccard: float | None = None
-    hamming: float | None = None
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    train_loss: float | None = None
+    val_loss: float | None = None
+    probability: float | None = None
+    status: Status = "no result"
     first_epoch_at_target: int | None = None
     seconds_to_target: float | None = None
+    judged: str = ACCURACY.name
 
     @property
-    def reached(self) -> bool:
-        """Whether the best epoch's validation accuracy is at least the target."""
-        return self.first_epoch_at_target is not None
+    def state(self) -> str:
+        """running, finished, failed, crashed, killed or preempted."""
+        return self.run.state
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The judged metric; None before the first epoch."""
+        return self.estimates.get(self.judged)
+
+    @property
+    def value(self) -> float | None:
+        """The judged metric's value."""
+        return self.estimate.value if self.estimate else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """The judged metric's interval."""
+        return self.estimate.interval if self.estimate else None
+
+    @property
+    def replicates(self) -> Replicates | None:
+        """What the seeds gave of the judged metric, where there are several."""
+        return self.estimate.replicates if self.estimate else None
+
+    def find_value(self, metric: str) -> float | None:
+        """Return the value of a metric by name; None where it was not logged."""
+        found = self.estimates.get(metric)
+        return found.value if found else None
 
 
 @dataclass(frozen=True)
@@ -57,104 +88,124 @@ class Verdict:
 
     Args:
         sweep: The sweep with its runs.
-        target: Validation accuracy to reach.
-        rows: The configurations.
+        goal: What was asked.
+        rows: The configurations: those repeated with fresh seeds first, each part best first.
         n_validation: Number of validation cells.
+        n_wells: Number of wells that they come from; None where no run kept predictions.
         split: How validation cells were held out.
         audit: What the labels and the split allow, in one line.
         synthetic: Whether the images are made, not real.
     """
 
     sweep: SweepRecord
-    target: float
+    goal: Goal
     rows: tuple[Row, ...]
     n_validation: int | None
+    n_wells: int | None
     split: str | None
     audit: str | None
     synthetic: bool
 
     @property
+    def target(self) -> float:
+        """The value to reach."""
+        return self.goal.target
+
+    @property
+    def best(self) -> Row:
+        """The first row: the winner."""
+        return self.rows[0]
+
+    @property
     def n_reached(self) -> int:
-        """Number of configurations that reach the target."""
-        return sum(row.reached for row in self.rows)
+        """Number of configurations that reach the target with the confidence asked for."""
+        return sum(row.status == "reached" for row in self.rows)
+
+    @property
+    def n_likely(self) -> int:
+        """Number of configurations whose value is at the target but whose interval straddles it."""
+        return sum(row.status == "likely" for row in self.rows)
 
 
-def judge(sweep: SweepRecord, target: float = DEFAULT_TARGET) -> Verdict:
-    """Judge every configuration of a sweep.
+def judge(
+    sweep: SweepRecord,
+    target: float | None = None,
+    metric: str = ACCURACY.name,
+    level: float = DEFAULT_LEVEL,
+) -> Verdict:
+    """Judge every configuration of a sweep, finished or not.
 
     Args:
-        sweep: The sweep with its runs.
-        target: Validation accuracy to reach, a share in (0, 1].
+        sweep: The sweep with its runs, and the runs beside it.
+        target: Value to reach, a share in (0, 1]; by default 0.8, or 0.2 for Hamming.
+        metric: "accuracy", "jaccard" or "hamming".
+        level: Confidence in (0, 1).
 
     Raises:
-        ReportError: The sweep has no run yet, or the target is not a share.
+        ReportError: The sweep has no run yet, or target, metric or level are not allowed.
     """
-    if not 0 < target <= 1:
-        raise ReportError(f"target {target!r} is not a share: give a number in (0, 1], as 0.8.")
+    goal = set_goal(target, metric, level)
     if not sweep.runs:
         raise ReportError(
             f"sweep {sweep.path!r} has no run yet: start `wandb agent {sweep.path}` first."
         )
-    rows = [_judge_run(run, sweep.swept, target) for run in _one_per_configuration(sweep)]
-    rows.sort(key=lambda row: -1.0 if row.accuracy is None else row.accuracy, reverse=True)
+    configurations = group_runs(sweep)
+    seeds = {name: pool_seed_variance(configurations, one) for name, one in METRICS.items()}
+    fresh = {one.runs[0].id for one in configurations if one.has_fresh}
+    rows = [_judge_one(one, goal, seeds) for one in configurations]
+    rows.sort(key=lambda row: (row.run.id in fresh, _rank(row, goal.metric)), reverse=True)
     known = next((run for run in sweep.runs if run.provenance), sweep.runs[0])
     return Verdict(
         sweep=sweep,
-        target=target,
+        goal=goal,
         rows=tuple(rows),
         n_validation=known.provenance.get("n_validation"),
+        n_wells=_count_wells(sweep.runs),
         split=known.config.get("split"),
         audit=known.provenance.get("audit"),
         synthetic=any(run.provenance.get("synthetic") for run in sweep.runs),
     )
 
 
-def _one_per_configuration(sweep: SweepRecord) -> list[RunRecord]:
-    """Keep one run of each configuration: the finished one, else the one that got furthest."""
-    chosen: dict[str, RunRecord] = {}
-    for run in sweep.runs:
-        key = repr([run.config.get(name) for name in sweep.swept]) if sweep.swept else run.id
-        other = chosen.get(key)
-        if other is None or _progress(run) > _progress(other):
-            chosen[key] = run
-    return list(chosen.values())
+def _rank(row: Row, metric: Metric) -> tuple[bool, float]:
+    return row.value is not None, 0.0 if row.value is None else metric.rank(row.value)
 
 
-def _progress(run: RunRecord) -> tuple[bool, int]:
-    return run.state == "finished", len(run.epochs)
+def _count_wells(runs: Sequence[RunRecord]) -> int | None:
+    found = next((run.predictions for run in runs if run.predictions is not None), None)
+    return None if found is None else group_wells(found).n_wells
 
 
-def _judge_run(run: RunRecord, swept: tuple[str, ...], target: float) -> Row:
-    values = {name: run.config.get(name) for name in swept}
-    if not run.epochs:
-        return Row(run.id, run.name, run.state, run.error, values)
-    best = max(run.epochs, key=lambda row: float(row[metrics.VAL_ACCURACY]))
-    at_target = next((row for row in run.epochs if row[metrics.VAL_ACCURACY] >= target), None)
-    low, high = interval(best[metrics.VAL_ACCURACY], run.provenance.get("n_validation"))
+def _judge_one(one: Configuration, goal: Goal, seeds: Mapping[str, SeedVariance]) -> Row:
+    run = one.runs[0]
+    best = find_best_epoch(run)
+    if best is None:
+        return Row(run, one.swept, judged=goal.metric.name)
+    estimates = estimate_all(one, goal.level, seeds)
+    judged = estimates.get(goal.metric.name)
+    at_target = _find_first(run, goal)
     return Row(
-        run_id=run.id,
-        run_name=run.name,
-        state=run.state,
-        error=run.error,
-        swept=values,
+        run=run,
+        swept=one.swept,
+        n_runs=len(one.runs),
         best_epoch=int(best[metrics.EPOCH]),
-        accuracy=float(best[metrics.VAL_ACCURACY]),
-        low=low,
-        high=high,
-        jaccard=best.get(metrics.VAL_JACCARD),
-        hamming=best.get(metrics.VAL_HAMMING),
+        estimates=estimates,
+        train_loss=best.get(metrics.TRAIN_LOSS),
+        val_loss=best.get(metrics.VAL_LOSS),
+        probability=(
+            goal.find_probability(judged.draws) if judged and judged.draws is not None else None
+        ),
+        status=goal.find_status(judged.value, judged.interval) if judged else "no result",
         first_epoch_at_target=int(at_target[metrics.EPOCH]) if at_target else None,
         seconds_to_target=at_target.get(metrics.ELAPSED_S) if at_target else None,
+        judged=goal.metric.name,
     )
 
 
-def interval(share: float, n: int | None) -> tuple[float | None, float | None]:
-    """Return the 95 % Wilson interval of a share of n independent cells; None for unknown n.
-
-    References:
-        E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927), doi 10.2307/2276774.
-    """
-    if not n:
-        return None, None
-    found = binomtest(round(share * n), n).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
+def _find_first(run: RunRecord, goal: Goal) -> Mapping[str, Any] | None:
+    """Return the first epoch at the target."""
+    for row in run.epochs:
+        value = row.get(goal.metric.key)
+        if isinstance(value, int | float) and goal.metric.meets(float(value), goal.target):
+            return row
+    return None

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from dataclasses import replace
-from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from report.confusion import count_confusion
 from report.records import RunRecord, SweepRecord
 from report.table import describe, write_csv, write_json
-from report.verdict import ReportError, interval, judge
+from report.verdict import ReportError, judge
 
 
 def make_run(batch_size: int, accuracies: list[float], state: str = "finished", **config):
@@ -39,27 +38,39 @@ def make_sweep(*runs: RunRecord) -> SweepRecord:
 def test_the_best_epoch_counts_not_the_last() -> None:
     verdict = judge(make_sweep(make_run(1, [0.7, 0.85, 0.6]), make_run(2, [0.5, 0.79, 0.799])))
     best, other = verdict.rows
-    assert (best.swept, best.best_epoch, best.accuracy) == ({"batch_size": 1}, 2, 0.85)
+    assert (best.swept, best.best_epoch, best.value) == ({"batch_size": 1}, 2, 0.85)
     assert (best.first_epoch_at_target, best.seconds_to_target) == (2, 20.0)
-    assert best.reached and not other.reached
+    assert (best.status, other.status) == ("reached", "not reached")
     assert other.best_epoch == 3
 
 
-def test_exactly_the_target_is_reached() -> None:
-    assert judge(make_sweep(make_run(1, [0.80]))).n_reached == 1
-    assert judge(make_sweep(make_run(1, [0.80])), target=0.81).n_reached == 0
+def test_a_value_at_the_target_is_likely_until_its_whole_interval_is() -> None:
+    at = make_sweep(make_run(1, [0.80]))
+    assert [judge(at, target).rows[0].status for target in (0.78, 0.80, 0.81)] == [
+        "reached",  # Wilson's interval of 0.80 of 1,774 begins at 0.781
+        "likely",
+        "not reached",
+    ]
+    assert judge(at, 0.79, level=0.5).rows[0].status == "reached"
+    assert judge(at, 0.80).rows[0].probability == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_low_hamming_loss_is_the_good_one() -> None:
+    verdict = judge(make_sweep(make_run(1, [0.7]), make_run(2, [0.85])), 0.2, "hamming")
+    assert [row.value for row in verdict.rows] == pytest.approx([0.15, 0.3])
+    assert [row.status for row in verdict.rows] == ["likely", "not reached"]
 
 
 def test_a_retried_configuration_is_one_row_and_the_finished_run_counts() -> None:
     crashed, finished = make_run(1, [0.9, 0.9], "crashed"), make_run(1, [0.7])
     verdict = judge(make_sweep(crashed, finished))
-    assert [row.accuracy for row in verdict.rows] == [0.7]
+    assert [row.value for row in verdict.rows] == [0.7]
 
 
 def test_a_run_without_epochs_is_shown_last_without_a_result() -> None:
     verdict = judge(make_sweep(make_run(1, [], "failed"), make_run(2, [0.1])))
-    assert [row.accuracy for row in verdict.rows] == [0.1, None]
-    assert "1 failed" in describe(verdict)[1]
+    assert [row.value for row in verdict.rows] == [0.1, None]
+    assert any("1 failed" in line for line in describe(verdict))
 
 
 def test_a_failure_is_told_with_its_reason() -> None:
@@ -68,17 +79,21 @@ def test_a_failure_is_told_with_its_reason() -> None:
     assert "1 failed with: CacheError: no room" in said
 
 
-def test_the_sentence_counts_names_the_best_and_says_synthetic() -> None:
+def test_the_sentences_count_name_the_best_and_say_synthetic() -> None:
     lines = describe(judge(make_sweep(make_run(1, [0.85]), make_run(2, [0.6]))))
-    assert lines[0].startswith("1 of 2 configurations reaches 80 % validation accuracy on 1,774")
-    assert "the best is batch_size 1 with 85.0%" in lines[0]
+    assert lines[0] == (
+        "1 of 2 configurations reaches 80 % validation accuracy with 95 % confidence on 1,774 "
+        "validation synthetic cells."
+    )
+    assert lines[1].startswith("The best is batch_size 1 with 85.0% (epoch 1; 95 % interval 83.3%")
+    assert "take cells as independent" in lines[3]
     assert lines[-1].startswith("Synthetic images")
 
 
-def test_the_audit_stands_in_the_verdict() -> None:
+def test_the_audit_stands_at_the_top() -> None:
     provenance = {"n_validation": 10, "audit": "particle follows from the plate"}
     run = make_run(1, [0.85], provenance=provenance)
-    assert "Audit: particle follows from the plate." in describe(judge(make_sweep(run)))
+    assert describe(judge(make_sweep(run)))[0] == "Audit: particle follows from the plate."
 
 
 def test_csv_and_json_say_the_same_with_swept_values_first() -> None:
@@ -89,15 +104,7 @@ def test_csv_and_json_say_the_same_with_swept_values_first() -> None:
     assert document["n_reached"] == 1 and document["synthetic"] is True
     for row, entry in zip(rows, document["configurations"], strict=True):
         assert float(row["val_accuracy"]) == entry["val_accuracy"]
-        assert row["reached"] == str(entry["reached"])
-
-
-def test_wilson_interval_by_its_formula() -> None:
-    n, share, z = 1774, 0.8, NormalDist().inv_cdf(0.975)
-    p = round(n * share) / n
-    center = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    assert interval(share, n) == pytest.approx((center - half, center + half))
+        assert row["verdict"] == entry["verdict"]
 
 
 @pytest.mark.parametrize("target", [0, 80, -0.1])
