@@ -18,7 +18,7 @@ def draw_confusion(
         synthetic: Whether the images are made.
         name: Slug of the figure, where a page has several.
     """
-    title = title_figure(f"True against predicted{', ' if of else ''}{of}", synthetic)
+    title = title_figure("True against predicted", synthetic)
     counts = confusion.counts
     totals = counts.sum(axis=1, keepdims=True).clip(min=1)
     shares = counts / totals
@@ -49,14 +49,14 @@ def draw_confusion(
         xaxis={**axis, "title": {"text": "predicted"}},
         yaxis={**axis, "title": {"text": "true"}, "autorange": "reversed"},
     )
-    return Figure(name, title, describe_confusion(confusion), (trace,), layout)
+    return Figure(name, title, describe_confusion(confusion, of), (trace,), layout)
 
 
 def _label(condition: str) -> str:
     return escape_text(condition).replace(", ", "<br>")
 
 
-def describe_confusion(confusion: Confusion) -> str:
+def describe_confusion(confusion: Confusion, of: str = "") -> str:
     """Say in words how often each condition is right, and what the commonest mistake is."""
     counts = confusion.counts
     totals = counts.sum(axis=1)
@@ -65,7 +65,8 @@ def describe_confusion(confusion: Confusion) -> str:
         for i, name in enumerate(confusion.rows)
         if totals[i]
     ]
-    words = f"Share of each condition's cells that are right: {', '.join(right)}."
+    who = f"{of[0].upper()}{of[1:]}: share" if of else "Share"
+    words = f"{who} of each condition's cells that is right: {', '.join(right)}."
     wrong = counts.copy()
     wrong[range(len(wrong)), range(len(wrong))] = 0
     if wrong.any():

@@ -124,14 +124,15 @@ def draw_curves(
 
     Args:
         curves: What `collect_curves` read.
-        key, x: What it was given.
+        key: The metric, as it was given there.
+        x: What it is drawn over, as it was given there.
         target: Where to draw a dashed line; None for a metric without a target.
         synthetic: Whether the images are made.
     """
     y_title = Y_TITLES.get(key, escape_text(key))
-    title = title_figure(
-        f"{y_title[0].upper()}{y_title[1:]} by {X_TITLES[x].split(' (')[0]}", synthetic
-    )
+    what = y_title.split(" (")[0]
+    over = X_TITLES[x].removeprefix("training ").split(" (")[0]
+    title = title_figure(f"{what[0].upper()}{what[1:]} by {over}", synthetic)
     by_role: dict[Role, list[Curve]] = {"other": [], "reached": [], "best": [], "compared": []}
     for curve in curves:
         by_role[curve.role].append(curve)

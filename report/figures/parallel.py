@@ -59,7 +59,7 @@ def scale_axis(name: str, values: Sequence[Any], percent: bool = False) -> Axis:
         isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         for value in known
     )
-    distinct = list(dict.fromkeys(known))
+    distinct = list({_key(value): value for value in known}.values())
     if numeric and (percent or len(distinct) > _MOST_TICKS):
         return _scale_numbers(name, [None if v is None else float(v) for v in values], percent)
     ordered = sorted(distinct) if numeric else sorted(distinct, key=str)
@@ -72,8 +72,11 @@ def scale_axis(name: str, values: Sequence[Any], percent: bool = False) -> Axis:
     )
 
 
-def _key(value: Any) -> tuple[str, str]:
-    return type(value).__name__, repr(value)  # True is not 1 on an axis
+def _key(value: Any) -> tuple[str, Any]:
+    """Tell values apart as their author does: 1 is 1.0, but not True."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number", value
+    return type(value).__name__, repr(value)
 
 
 def _spread(index: int, n: int) -> float:
@@ -87,19 +90,17 @@ def _scale_numbers(name: str, values: Sequence[float | None], percent: bool) -> 
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
         low = max(low, 0.0) if percent else low
     log = not percent and low > 0 and high / low >= _LOG_RATIO
-    bend = math.log if log else float
 
     def place(value: float) -> float:
-        return (bend(value) - bend(low)) / (bend(high) - bend(low))
+        return math.log(value / low, high / low) if log else (value - low) / (high - low)
 
     marks = [low + (high - low) * i / 4 for i in range(5)]
     if log:
         marks = [low * (high / low) ** (i / 4) for i in range(5)]
-    write = (lambda v: f"{v:.1%}") if percent else (lambda v: f"{v:.3g}")
     return Axis(
         name=name,
         positions=tuple(None if value is None else place(value) for value in values),
-        ticks=tuple((place(mark), write(mark)) for mark in marks),
+        ticks=tuple((place(mark), f"{mark:.1%}" if percent else f"{mark:.3g}") for mark in marks),
     )
 
 

@@ -48,7 +48,8 @@ def draw_scatter(
     """Draw y over x, one dot a configuration.
 
     Args:
-        x, y: The columns, equally long.
+        x: The one across.
+        y: The one upwards, equally long.
         names: What each dot says on hovering.
         best: Number of the configuration to stress.
         target: Where to draw a dashed line on y.

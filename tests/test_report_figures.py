@@ -1,0 +1,186 @@
+"""Figures: plotly accepts them, they show what was measured, and run no text from outside."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from report import metrics
+from report.confusion import Confusion
+from report.figures.confusion import draw_confusion
+from report.figures.curves import Curve, collect_curves, draw_curves
+from report.figures.estimates import Dot, Level, draw_estimates
+from report.figures.figure import Figure, escape_text
+from report.figures.importance import Bar, draw_importance, draw_interaction
+from report.figures.palette import TEMPLATES
+from report.figures.parallel import draw_parallel, scale_axis
+from report.figures.reliability import Bin, draw_reliability
+from report.figures.scatter import Column, draw_scatter
+from report.records import REPLICATE, RunRecord, SweepRecord
+
+LONGEST_TITLE = 48
+
+
+def make_run(
+    name: str, accuracies: Sequence[float], kind: str = "train", **config: Any
+) -> RunRecord:
+    history = tuple(
+        {
+            metrics.EPOCH: epoch,
+            metrics.VAL_ACCURACY: accuracy,
+            metrics.VAL_LOSS: 1 - accuracy,
+            metrics.ELAPSED_S: 2.5 * epoch,
+        }
+        for epoch, accuracy in enumerate(accuracies, start=1)
+    )
+    return RunRecord(name, name, "finished", config, history, kind=kind)
+
+
+def make_sweep(*runs: RunRecord, beside: Sequence[RunRecord] = ()) -> SweepRecord:
+    parameters = {"batch_size": {"values": [16, 64]}}
+    return SweepRecord(
+        "e/p/s", "s", "FINISHED", {"parameters": parameters}, runs, "", tuple(beside)
+    )
+
+
+CONFUSION = Confusion(
+    ("Fe, 0.82 Gy", "X-ray, 1.0 Gy"),
+    ("Fe, 0.82 Gy", "X-ray, 1.0 Gy", "other"),
+    np.array([[80, 15, 5], [30, 70, 0]]),
+)
+SETTINGS = [{"model": "lenet5", "batch_size": 16}, {"model": "mlp", "batch_size": 64}]
+
+
+def draw_all(synthetic: bool = True) -> list[Figure]:
+    """Draw one figure of every kind."""
+    curves = [
+        Curve(
+            "batch_size 16", (1, 2, 3), (0.6, 0.7, 0.8), (0.5, 0.6, 0.7), (0.7, 0.8, 0.9), "best"
+        ),
+        Curve("batch_size 64", (1, 2), (0.5, 0.6)),
+        Curve("batch_size 32", (1, 2), (0.5, 0.81), role="compared"),
+    ]
+    dots = [Dot("winner", 0.84, 0.8, 0.88, stressed=True), Dot("background", 0.55, n=900)]
+    return [
+        draw_curves(curves, target=0.8, synthetic=synthetic),
+        draw_curves(curves, key=metrics.VAL_LOSS, x=metrics.ELAPSED_S, synthetic=synthetic),
+        draw_parallel(SETTINGS, [0.84, None], target=0.8, synthetic=synthetic),
+        draw_scatter(
+            Column("learning_rate", (1e-4, 1e-2)),
+            Column("accuracy", (0.7, 0.8), "%", (0.6, None), (0.8, None)),
+            ["a", "b"],
+            best=1,
+            target=0.8,
+            synthetic=synthetic,
+        ),
+        draw_importance(
+            [Bar("learning_rate", 0.6, 0.4, 0.8, 1), Bar("batch_size", 0.1)], synthetic=synthetic
+        ),
+        draw_interaction(
+            ("lr", "batch_size"),
+            ([0.1, 0.2], [16, 32]),
+            [[0.7, None], [0.8, 0.6]],
+            synthetic=synthetic,
+        ),
+        draw_confusion(CONFUSION, "best configuration", synthetic),
+        draw_reliability([Bin(0.7, 0.6, 40, 0.5, 0.7), Bin(0.9, 0.85, 100)], 0.06, synthetic),
+        draw_estimates(
+            dots,
+            "The winner against its controls",
+            [Level(0.5, "chance 50 %")],
+            synthetic=synthetic,
+        ),
+    ]
+
+
+@pytest.mark.parametrize("figure", draw_all(), ids=lambda figure: figure.name)
+def test_plotly_accepts_every_figure(figure: Figure) -> None:
+    plot = json.loads(json.dumps(figure.to_plotly(), allow_nan=False))
+    drawn = go.Figure(plot)  # raises on any property or value that plotly does not have
+    assert drawn.layout.title.text == figure.title
+    assert "synthetic" in figure.title
+    assert len(figure.title) <= LONGEST_TITLE, "cut off on a phone"
+    assert len(figure.words.split()) >= 8
+    if figure.name != "parallel":  # whose axes are its own
+        assert drawn.layout.xaxis.title.text
+        assert drawn.layout.yaxis.title.text or drawn.layout.yaxis.type == "category"
+
+
+def test_nothing_real_is_called_synthetic() -> None:
+    assert not [figure.title for figure in draw_all(False) if "synthetic" in figure.title]
+
+
+@pytest.mark.parametrize("scheme", sorted(TEMPLATES))
+def test_plotly_accepts_the_templates(scheme: str) -> None:
+    go.Figure(layout={"template": TEMPLATES[scheme]})
+
+
+def test_curves_join_replicates_to_a_mean_and_a_band() -> None:
+    sweep = make_sweep(
+        make_run("a", [0.5, 0.7], batch_size=16, seed=1),
+        make_run("b", [0.4, 0.4, 0.4], batch_size=64, seed=1),
+        beside=[make_run("c", [0.6, 0.9, 0.9], REPLICATE, batch_size=16, seed=2)],
+    )
+    wide, single = collect_curves(sweep, roles={"a": "best"})
+    assert wide.y == pytest.approx((0.55, 0.8))
+    assert wide.low == (0.5, 0.7)
+    assert wide.high == (0.6, 0.9)
+    assert single.y == (0.4, 0.4, 0.4)
+    assert not single.low
+    figure = draw_curves([wide, single], target=0.8)
+    assert "80.0 %" in figure.words
+    assert "batch_size 16" in figure.words
+    assert [shape["y0"] for shape in figure.layout["shapes"]] == [0.8]
+
+
+def test_a_thousand_curves_are_a_few_traces() -> None:
+    curves = [Curve(str(i), tuple(range(50)), (0.5,) * 50) for i in range(1000)]
+    figure = draw_curves(curves)
+    assert len(figure.data) == 1
+    assert len(figure.data[0]["x"]) == 1000 * 51
+    assert "text" not in figure.data[0]
+
+
+def test_axes_keep_order_and_what_is_missing() -> None:
+    few = scale_axis("batch_size", [64, 16, None, 32])
+    assert few.positions == (1.0, 0.0, None, 0.5)
+    assert [text for _, text in few.ticks] == ["16", "32", "64"]
+    log = scale_axis("learning_rate", [10.0**-i for i in range(1, 11)])
+    assert log.positions[0] == pytest.approx(1)
+    assert log.positions[4] == pytest.approx(5 / 9)
+    words = scale_axis("augment", [True, False, 1])
+    assert len(set(words.positions)) == 3
+
+
+def test_parallel_says_which_line_is_best() -> None:
+    figure = draw_parallel(SETTINGS, [0.3, 0.2], "Hamming loss", higher_is_better=False)
+    assert "model mlp, batch_size 64" in figure.words
+    axes = figure.layout["meta"]["axes"]
+    assert [axis["name"] for axis in axes] == ["model", "batch_size", "Hamming loss"]
+
+
+def test_confusion_shares_are_of_rows() -> None:
+    figure = draw_confusion(CONFUSION)
+    assert figure.data[0]["z"] == [[0.8, 0.15, 0.05], [0.3, 0.7, 0.0]]
+    assert "X-ray, 1.0 Gy taken for Fe, 0.82 Gy: 30 of 100" in figure.words
+
+
+def test_importance_says_when_the_order_is_open() -> None:
+    sure = draw_importance([Bar("a", 0.7, 0.6, 0.8), Bar("b", 0.1, 0.0, 0.2)])
+    open_order = draw_importance([Bar("a", 0.5, 0.3, 0.7), Bar("b", 0.4, 0.2, 0.6)])
+    assert "order is open" not in sure.words
+    assert "order is open" in open_order.words
+
+
+@given(name=st.text(alphabet="<>&\"'a/:=%{}", max_size=30))
+def test_texts_from_outside_hold_no_tag(name: str) -> None:
+    assert "<" not in escape_text(name)
+    curve = Curve(name, (1, 2), (0.5, 0.6), role="compared")
+    (trace,) = draw_curves([curve]).data
+    assert "<" not in trace["name"]
+    assert name not in trace["hovertemplate"] or not name.strip("%{}:a<>/"), "a name is no template"
