@@ -19,7 +19,7 @@ from report.figures.figure import (
     title_figure,
 )
 from report.records import RunRecord, SweepRecord
-from report.table import show
+from report.words import show
 
 Role = Literal["best", "reached", "other", "compared"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from report.table import show
+from report.words import show
 
 SYNTHETIC: Final = "synthetic"
 _LONGEST_TEXT: Final = 60

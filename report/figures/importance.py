@@ -6,7 +6,7 @@ from typing import Any
 
 from report.figures import palette
 from report.figures.figure import Figure, build_layout, escape_text, title_figure
-from report.table import show
+from report.words import show
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from report.figures.figure import (
     join_lines,
     title_figure,
 )
-from report.table import show
+from report.words import show
 
 _MOST_TICKS: Final = 8
 _LOG_RATIO: Final = 30.0
