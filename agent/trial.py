@@ -18,6 +18,7 @@ from agent.inputs import Inputs, default_inputs
 from agent.pictures import Decided, draw_confusion, draw_samples
 from agent.tracking.run import STOCK_RUN, RunSpec, TrackedRun
 from agent.train import EpochResult, TrainResult, train
+from models import describe_step
 from report import metrics
 from report.confusion import count_confusion
 from report.predictions import Predictions
@@ -61,6 +62,7 @@ def describe_provenance(inputs: Inputs) -> dict[str, Any]:
         "audit": inputs.audit_line,
         "label_names": list(inputs.label_names),
         "n_threads": torch.get_num_threads(),
+        "step": describe_step(),
         "host": platform.node(),
         "versions": {
             "python": platform.python_version(),
@@ -77,6 +79,7 @@ def describe_start(config: RunConfig, inputs: Inputs) -> str:
         f"{len(inputs.split.train):,} training and {len(inputs.split.val):,} validation {kind}, "
         f"{config.image_size} px, batch {config.batch_size}, {config.epochs} epochs, "
         f"learning rate {config.learning_rate:g}, seed {config.seed}\n"
+        f"step: {describe_step()}, {torch.get_num_threads()} threads\n"
         f"audit: {inputs.audit_line}"
     )
 

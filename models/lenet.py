@@ -4,7 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from models.convpool import conv_pool_relu_twice
 from models.errors import ModelError
+from models.linear import apply_linear
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 32, 224
 
@@ -41,12 +43,8 @@ class LeNet5(nn.Module):
         self.fc3 = nn.Linear(84, n_labels)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map images (B, 1, S, S) float32 to logits (B, n_labels).
-
-        Pooling before ReLU is the same function as after it and touches a quarter of the values.
-        """
-        x = functional.relu(functional.max_pool2d(self.conv1(images), 2))  # (B, 6, S', S')
-        x = functional.relu(functional.max_pool2d(self.conv2(x), 2))  # (B, 16, S'', S'')
-        x = functional.relu(self.fc1(x.flatten(1)))
+        """Map images (B, 1, S, S) float32 to logits (B, n_labels)."""
+        x = conv_pool_relu_twice(images, self.conv1, self.conv2)  # (B, 16, S'', S'')
+        x = functional.relu(apply_linear(x.flatten(1), self.fc1))
         x = functional.relu(self.fc2(x))
         return self.fc3(x)  # type: ignore[no-any-return]  # Module.__call__ is untyped

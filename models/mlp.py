@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from models.linear import apply_linear
+
 HIDDEN_UNITS = (25, 25)
 
 
@@ -46,5 +48,6 @@ class MLP(nn.Module):
         x = (images.flatten(1) - self.pixel_mean) / self.pixel_scale  # (B, S*S)
         *hidden, last = self.layers
         for layer in hidden:
-            x = functional.relu(layer(x))
+            assert isinstance(layer, nn.Linear)
+            x = functional.relu(apply_linear(x, layer))
         return last(x)  # type: ignore[no-any-return]  # Module.__call__ is untyped
