@@ -27,7 +27,7 @@ from data.catalog import Catalog, Subset, read_catalog, select
 from data.errors import DataError
 from data.fetch import FetchProgress, fetch_subset, plan_fetch
 from data.fetcher import FetchSettings
-from data.gallery import draw_gallery
+from data.gallery import GallerySettings, draw_gallery
 from data.geometry import GEOMETRIES, Geometry
 from data.labels import TASKS
 from data.splits import SPLITS, make_split, write_split
@@ -174,7 +174,7 @@ def audit_command(
 
 
 @app.command("show")
-def show_command(
+def show_command(  # noqa: PLR0913, PLR0917  # one parameter an option
     out: Annotated[Path, typer.Option("--out", metavar="PNG", help="Where the picture goes.")],
     data_dir: DataDir = None,
     subset: SubsetName = "all-4h",
@@ -183,10 +183,15 @@ def show_command(
     beside: Annotated[
         Path | None, typer.Option("--beside", metavar="TIF", help="One more image to compare with.")
     ] = None,
+    outline: Annotated[
+        bool, typer.Option("--outline", help="Draw the outlines by which controls hide nuclei.")
+    ] = False,
 ) -> None:
     """Draw a gallery of cells by condition at one scale, with foci counts."""
     with _errors():
-        counted = draw_gallery(_read_subset(data_dir, subset), out, n_cells, seed, beside)
+        counted = draw_gallery(
+            _read_subset(data_dir, subset), out, GallerySettings(n_cells, seed, beside, outline)
+        )
         for row in counted.itertuples():
             condition = f"{row.particle} {row.dose_gy:g} Gy, {row.hour} h"
             typer.echo(f"{condition:22} {row.n_cells} cells, {row.mean_foci:.1f} foci a cell")

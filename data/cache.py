@@ -82,6 +82,7 @@ class ImageCache:
         settings: what it was built with.
         manifest: what made it: file checksums, settings, versions, catalogue checksum.
         folder: where it lies.
+        blanked: part of every image is hidden, as pixels of 0, see `data.blank`.
     """
 
     images: NDArray[np.uint16] | NDArray[np.uint8]
@@ -91,6 +92,7 @@ class ImageCache:
     settings: CacheSettings
     manifest: dict[str, Any]
     folder: Path
+    blanked: bool = False
 
     @property
     def checksum(self) -> str:

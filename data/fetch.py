@@ -14,9 +14,10 @@ from typing import Final
 from data.bucket import Checksums
 from data.catalog import META_NAME, SYNTHETIC_MARKER, Subset
 from data.errors import FetchError
-from data.fetch_plan import MASKS_FOLDER, FetchPlan, make_plan, write_manifest
+from data.fetch_plan import FetchPlan, make_plan, write_manifest
 from data.fetcher import Fetcher, FetchSettings
 from data.folders import PART_SUFFIX, lock_folder, write_whole
+from data.masks import MASKS_FOLDER
 
 _SPARE_BYTES: Final = 64 << 20  # disk space left alone
 _MAX_FAILED: Final = 5  # files given up before the whole fetch is

@@ -13,10 +13,10 @@ from data.catalog import META_NAME, Catalog, Subset, parse_catalog, select
 from data.errors import FetchError
 from data.fetcher import Fetcher, FetchSettings
 from data.folders import list_first, write_whole
+from data.masks import MASKS_FOLDER
 
 IMAGES_PREFIX: Final = "Microscopy/train/"
 MASKS_PREFIX: Final = "Microscopy/DAPI_MASK_images/"
-MASKS_FOLDER: Final = "DAPI_MASK_images"
 MANIFEST_NAME: Final = "fetched.json"
 LABELS_SHA256: Final = "0951d7a3c9a28683be99f09e2e9019aefbdee96c02af74c2777dc6a5d9d03247"
 N_LABELS: Final = 77177

@@ -72,6 +72,19 @@ def read_image(path: Path) -> NDArray[np.uint16]:
         raise ImageError(f"{path}: {error}") from error.__cause__
 
 
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """The pixels of a mask's TIFF, 8 or 16 bits, that are not zero: (Y, X).
+
+    Raises:
+        ImageError: the file is no usable mask; the message says what came and what is allowed.
+    """
+    try:
+        mask: NDArray[np.bool_] = _Page(read_bytes(path), bits_allowed=(8, 16)).decode() > 0
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error.__cause__
+    return mask
+
+
 def decode_image(content: bytes) -> NDArray[np.uint16]:
     """The pixels of a TIFF's bytes; raises as `read_image` does, without the name."""
     return _Page(content).decode()
@@ -100,6 +113,7 @@ class _Page:
     """The one page of a TIFF, read and checked step by step."""
 
     content: bytes
+    bits_allowed: tuple[int, ...] = (16,)
 
     def decode(self) -> NDArray[np.uint16]:
         self._read_header()
@@ -155,8 +169,10 @@ class _Page:
             raise ImageError(
                 f"has {samples} samples a pixel (colour); one grey is allowed{_CONVERT}"
             )
-        if bits != (16,) or kind != "uint":
-            raise ImageError(f"holds {kind}{bits[0]} pixels; uint16 is allowed{_CONVERT}")
+        if len(bits) != 1 or bits[0] not in self.bits_allowed or kind != "uint":
+            allowed = " or ".join(f"uint{n}" for n in self.bits_allowed)
+            raise ImageError(f"holds {kind}{bits[0]} pixels; {allowed} is allowed{_CONVERT}")
+        self.pixel = np.dtype(f"{self.order}u{bits[0] // 8}")
         if photometric == 0:
             raise ImageError(f"is inverted (white is zero); black must be zero{_CONVERT}")
         if _TILE_OFFSETS in self.tags or self._one(_FILL_ORDER, 1) != 1:
@@ -196,7 +212,7 @@ class _Page:
     def _decode_strip(self, strip: tuple[int, int, int], width: int) -> NDArray[np.uint16]:
         offset, count, rows = strip
         plain: bytes | bytearray = self.content[offset : offset + count]
-        n_bytes = 2 * rows * width
+        n_bytes = self.pixel.itemsize * rows * width
         compression = self._one(_COMPRESSION, 1)
         try:
             if compression == _LZW:
@@ -207,9 +223,9 @@ class _Page:
             raise ImageError(f"is damaged, a strip cannot be decoded: {error}") from error
         if len(plain) != n_bytes:
             raise ImageError(f"is damaged: a strip has {len(plain)} bytes, {n_bytes} are needed")
-        pixels = np.frombuffer(plain, dtype=f"{self.order}u2").reshape(rows, width)
-        if self._one(_PREDICTOR, 1) == 2:  # differences along each row, modulo 2**16
-            pixels = np.cumsum(pixels, axis=1, dtype=np.uint16)
+        pixels = np.frombuffer(plain, dtype=self.pixel).reshape(rows, width)
+        if self._one(_PREDICTOR, 1) == 2:  # differences along each row, modulo 2**8 or 2**16
+            pixels = np.cumsum(pixels, axis=1, dtype=self.pixel.newbyteorder("="))
         return pixels
 
     def _numbers(self, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:

@@ -50,11 +50,16 @@ def _find_plate_limits(cache: ImageCache, train_rows: NDArray[np.int64]) -> NDAr
                 f"plate {plate} has no training image to take its statistics from; choose another "
                 "normalize, or a split with every plate in training"
             )
-        sums = np.zeros(2)
+        sums = np.zeros(3)
         for row in rows:  # one at a time: a plate's images need not fit in memory
             counts = cache.images[row].astype(np.float64)
-            sums += counts.mean(), (counts * counts).mean()
-        mean, square = sums / len(rows)
-        spread = np.sqrt(max(square - mean * mean, 1.0))
+            if cache.blanked:
+                counts = counts[counts > 0]
+            sums += counts.size, counts.sum(), (counts * counts).sum()
+        n_pixels, total, squares = sums
+        mean = total / max(n_pixels, 1)
+        spread = np.sqrt(max(squares / max(n_pixels, 1) - mean * mean, 1.0))
         limits[plates == plate] = [mean + spread * span for span in _PLATE_SPAN]
+    if cache.blanked:  # what is hidden stays 0, also where 0 is within the span
+        np.maximum(limits, 0, out=limits)
     return limits
