@@ -52,7 +52,7 @@ SubsetName = Annotated[
 
 
 @app.command("make")
-def make_command(
+def make_command(  # noqa: PLR0913, PLR0917  # one parameter an option
     data_dir: DataDir = None,
     n_images: Annotated[int, typer.Option("--n-images", min=1)] = SyntheticSettings.n_images,
     hours: Annotated[
@@ -61,12 +61,20 @@ def make_command(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     plate_effect: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
     well_effect: Annotated[float, typer.Option(min=0, max=1)] = 0.3,
+    radiation_effect: Annotated[
+        float, typer.Option(min=0, max=5, help="Times the foci that radiation adds.")
+    ] = 1.0,
 ) -> None:
     """Render a synthetic set in the layout of the real one."""
     with _errors():
         folder = home.data_dir(data_dir)
         settings = SyntheticSettings(
-            n_images, Subset.parse(f"all-{hours}").hours, seed, plate_effect, well_effect
+            n_images,
+            Subset.parse(f"all-{hours}").hours,
+            seed,
+            plate_effect,
+            well_effect,
+            radiation_effect,
         )
         with progress_bar(Console(stderr=True), "Rendering") as progress:
             make_synthetic(folder, settings, progress)

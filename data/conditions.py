@@ -40,8 +40,23 @@ class Well(NamedTuple):
     position: str
 
 
-def find_damage(particle: str, dose_gy: float, hour: int) -> Damage:
-    """Mean foci of a condition: X-rays scatter theirs, Fe ions leave rows beyond the sham's."""
+def find_damage(particle: str, dose_gy: float, hour: int, radiation_effect: float = 1.0) -> Damage:
+    """Mean foci of a condition: X-rays scatter theirs, Fe ions leave rows beyond the sham's.
+
+    With another radiation effect than 1, what radiation adds to the sham is that many times as
+    much; the sham cells of both particles are then alike, so that at 0 nothing tells conditions
+    apart.
+    """
+    damage = _find_published(particle, dose_gy, hour)
+    if radiation_effect == 1:
+        return damage
+    sham = {one: _find_published(one, 0.0, hour).n_scattered for one in ("Fe", "X-ray")}
+    spontaneous = sum(sham.values()) / 2
+    added = radiation_effect * (damage.n_scattered - sham[particle])
+    return Damage(spontaneous + added, radiation_effect * damage.n_tracks, damage.n_per_track)
+
+
+def _find_published(particle: str, dose_gy: float, hour: int) -> Damage:
     in_all = _FOCI_SCALE * FOCI_TABLE[particle, dose_gy][hour]
     if particle == "X-ray":
         return Damage(in_all - _SPECKS_COUNTED)

@@ -42,6 +42,8 @@ class SyntheticSettings:
         seed: of everything random.
         plate_effect: 0 to 1, how far plates differ in stain, illumination and offset.
         well_effect: 0 to 1, the same for (particle, well), common to all plates.
+        radiation_effect: 0 to 5, times the foci that radiation adds to those of sham cells; at 0
+            nothing but plates and wells tells conditions apart.
     """
 
     n_images: int = 18_000
@@ -49,6 +51,7 @@ class SyntheticSettings:
     seed: int = 0
     plate_effect: float = 0.5
     well_effect: float = 0.3
+    radiation_effect: float = 1.0
 
     def __post_init__(self) -> None:
         """Raise SyntheticError for a value that is not allowed."""
@@ -58,9 +61,10 @@ class SyntheticSettings:
             )
         if not self.hours or not set(self.hours) <= set(HOURS):
             raise SyntheticError(f"hours {self.hours!r} are not among {', '.join(map(str, HOURS))}")
-        for name in ("plate_effect", "well_effect"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SyntheticError(f"{name} {getattr(self, name)!r} is not between 0 and 1")
+        greatest = {"plate_effect": 1, "well_effect": 1, "radiation_effect": 5}
+        for name, most in greatest.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise SyntheticError(f"{name} {getattr(self, name)!r} is not between 0 and {most}")
 
 
 def make_synthetic(
@@ -100,7 +104,9 @@ def make_synthetic(
 def _check_same(folder: Path, marker: dict[str, object]) -> None:
     try:
         found = json.loads((folder / SYNTHETIC_MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        # Sets made before this setting existed were made at its default.
+        found.setdefault("radiation_effect", SyntheticSettings.radiation_effect)
+    except (OSError, ValueError, AttributeError):
         found = None
     if found != json.loads(json.dumps(marker)):
         what = f"a synthetic set with {found}" if found else "no synthetic set"
@@ -120,7 +126,12 @@ def _render_all(
     """Write every image of the table, chunks of rows spread over processes."""
     effects = settings.seed, settings.plate_effect, settings.well_effect
     cells = [
-        _Cell(row, filename, find_damage(particle, dose_gy, hour), draw_stain(well, *effects))
+        _Cell(
+            row,
+            filename,
+            find_damage(particle, dose_gy, hour, settings.radiation_effect),
+            draw_stain(well, *effects),
+        )
         for row, (filename, well, particle, dose_gy, hour) in enumerate(_rows(table))
     ]
     chunks = [
