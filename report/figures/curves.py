@@ -152,8 +152,8 @@ def draw_curves(
     if x != metrics.ELAPSED_S:
         layout["xaxis"]["tickformat"] = "d"
     if target is not None:
-        layout |= draw_level(target, "y", f"target {_write(target, key)}")
-    words = describe_curves(curves, key, target)
+        layout |= draw_level(target, "y", f"target {_write_target(target, key)}")
+    words = describe_curves(curves, key, x, target)
     return Figure(f"curves-{_slug(key)}", title, words, tuple(traces), layout)
 
 
@@ -176,8 +176,8 @@ _LINES: Final[Mapping[Role, Mapping[str, Any]]] = {
     "best": {"color": palette.BEST, "width": 3},
 }
 _NAMES: Final[Mapping[Role, str]] = {
-    "other": "not at the target",
-    "reached": "at the target",
+    "other": "not at target",
+    "reached": "at target",
     "best": "best",
 }
 
@@ -243,13 +243,16 @@ def _draw_band(curve: Curve, compared: Sequence[Curve]) -> list[Trace]:
 
 
 def describe_curves(
-    curves: Sequence[Curve], key: str = metrics.VAL_ACCURACY, target: float | None = None
+    curves: Sequence[Curve],
+    key: str = metrics.VAL_ACCURACY,
+    x: str = metrics.EPOCH,
+    target: float | None = None,
 ) -> str:
     """Say in words what the curves show."""
     if not curves:
         return "No run has logged an epoch yet."
     ends = [curve.y[-1] for curve in curves]
-    what = Y_TITLES.get(key, key)
+    what, over = Y_TITLES.get(key, key), X_TITLES[x]
     words = (
         f"{len(curves)} learning curve{'s' * (len(curves) != 1)} of {what}; "
         f"at their last point they lie between {_write(min(ends), key)} "
@@ -261,10 +264,10 @@ def describe_curves(
         peak = pick(range(len(best.y)), key=lambda i: best.y[i])
         words += (
             f" The thick line is the best configuration, {best.name}: its best is "
-            f"{_write(best.y[peak], key)} at {best.x[peak]:.4g}."
+            f"{_write(best.y[peak], key)} at {over} {best.x[peak]:.4g}."
         )
     if target is not None:
-        words += f" The dashed line is the target, {_write(target, key)}."
+        words += f" The dashed line is the target, {_write_target(target, key)}."
     if any(curve.low and curve.role != "other" for curve in curves):
         words += " A band spans the lowest to the highest seed."
     return words
@@ -272,6 +275,10 @@ def describe_curves(
 
 def _write(value: float, key: str) -> str:
     return f"{value:.1%}".replace("%", " %") if key in SHARES else show(value)
+
+
+def _write_target(value: float, key: str) -> str:
+    return f"{100 * value:.4g} %" if key in SHARES else show(value)
 
 
 def _slug(key: str) -> str:

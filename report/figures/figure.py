@@ -23,6 +23,7 @@ class Figure:
         words: One to three sentences: caption, and label for who cannot see it.
         data: Its traces.
         layout: Its layout, title included, without a template: see palette.TEMPLATES.
+        wide: Whether it wants the whole width of a page.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Figure:
     words: str
     data: tuple[Trace, ...]
     layout: Mapping[str, Any]
+    wide: bool = False
 
     def to_plotly(self) -> dict[str, Any]:
         """Return {"data", "layout"} of plain lists, mappings, numbers and texts."""
@@ -46,7 +48,7 @@ def build_layout(title: str, height: int, **more: Any) -> dict[str, Any]:
     return {
         "title": {"text": escape_text(title)},
         "height": height,
-        "margin": {"l": 56, "r": 16, "t": 64, "b": 48},
+        "margin": {"l": 56, "r": 16, "t": 48, "b": 48},
         "showlegend": False,
         "hovermode": "closest",
         **more,

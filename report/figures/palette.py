@@ -32,7 +32,7 @@ HEAT: Final = "Cividis"
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
-def _make_template(ground: str, ink: str, faint: str, grid: str) -> Mapping[str, Any]:
+def _make_template(ground: str, veil: str, ink: str, faint: str, grid: str) -> Mapping[str, Any]:
     axis = {
         "gridcolor": grid,
         "linecolor": faint,
@@ -46,13 +46,23 @@ def _make_template(ground: str, ink: str, faint: str, grid: str) -> Mapping[str,
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"family": _FONT, "size": 13, "color": ink},
-            "title": {"font": {"size": 15}, "x": 0, "xref": "paper", "xanchor": "left"},
+            "title": {
+                "font": {"size": 15},
+                **{"x": 0, "xref": "container", "xanchor": "left"},
+                **{"y": 1, "yref": "container", "yanchor": "top"},
+                "pad": {"t": 6, "l": 4},
+            },
             "colorway": list(COLORWAY),
             "xaxis": axis,
             "yaxis": axis,
             "hoverlabel": {"bgcolor": ground, "bordercolor": faint, "font": {"color": ink}},
-            "legend": {"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom"},
-            "annotationdefaults": {"font": {"color": ink, "size": 12}, "arrowcolor": faint},
+            "legend": {
+                "orientation": "h",
+                "font": {"size": 12},
+                **{"x": 0, "xref": "container", "xanchor": "left"},
+                **{"y": 0, "yref": "container", "yanchor": "bottom"},
+            },
+            "annotationdefaults": {"font": {"color": ink, "size": 12}, "bgcolor": veil},
             "shapedefaults": {"line": {"color": ink, "width": 1.5}},
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": faint, "activecolor": ink},
         }
@@ -60,7 +70,7 @@ def _make_template(ground: str, ink: str, faint: str, grid: str) -> Mapping[str,
 
 
 TEMPLATES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "light": _make_template("#ffffff", "#1c1f23", "#5b6470", "#e2e5e9"),
-    "dark": _make_template("#1b1f23", "#e6e8ea", "#9aa4ad", "#333a41"),
+    "light": _make_template("#ffffff", "rgba(255,255,255,0.8)", "#1c1f23", "#5b6470", "#e2e5e9"),
+    "dark": _make_template("#1b1f23", "rgba(27,31,35,0.8)", "#e6e8ea", "#9aa4ad", "#333a41"),
 }
 """Plotly templates by colour scheme; set one as `layout.template`."""

@@ -136,7 +136,7 @@ def draw_parallel(
     layout = build_layout(
         title,
         440,
-        margin={"l": 40, "r": 48, "t": 104, "b": 24},
+        margin={"l": 40, "r": 48, "t": 92, "b": 16},
         xaxis={"visible": False, "range": [-0.25, len(axes) - 0.85], "fixedrange": True},
         yaxis={"visible": False, "range": [-0.06, 1.06], "fixedrange": True},
         shapes=[_draw_axis(i) for i in range(len(axes))],
@@ -149,7 +149,7 @@ def draw_parallel(
         layout["annotations"].append(_label_mark(len(axes) - 1, position, f"target {target:.0%}"))
     traces = [*_draw_lines(axes, best), _draw_ends(axes, settings, results)]
     words = describe_parallel(settings, results, result_name, best)
-    return Figure("parallel", title, words, tuple(traces), layout)
+    return Figure("parallel", title, words, tuple(traces), layout, wide=True)
 
 
 def _find_best(results: Sequence[float | None], higher_is_better: bool) -> int | None:

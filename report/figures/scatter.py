@@ -55,7 +55,7 @@ def draw_scatter(
         target: Where to draw a dashed line on y.
         synthetic: Whether the images are made.
     """
-    title = title_figure(f"{y.name} against {x.name}", synthetic)
+    title = title_figure(f"{y.name[0].upper()}{y.name[1:]} against {x.name}", synthetic)
     shown = [i for i in range(len(names)) if x.values[i] is not None and y.values[i] is not None]
     marker = {
         "size": [13 if i == best else 9 for i in shown],
@@ -108,7 +108,7 @@ def describe_scatter(x: Column, y: Column) -> str:
     pairs = [
         (a, b) for a, b in zip(x.values, y.values, strict=True) if a is not None and b is not None
     ]
-    words = f"{y.name} of {len(pairs)} configurations against {x.name}."
+    words = f"{y.name[0].upper()}{y.name[1:]} of {len(pairs)} configurations against {x.name}."
     numeric = all(
         isinstance(value, int | float) and not isinstance(value, bool)
         for pair in pairs

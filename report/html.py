@@ -1,0 +1,202 @@
+"""A verdict as one HTML page that needs nothing else: no link, no request, no server."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from importlib.metadata import version
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from report.figures.palette import TEMPLATES
+from report.html_cells import GROUP_TITLES, CellPicture
+from report.html_sections import Section
+from report.html_verdict import (
+    build_confusion,
+    build_curves,
+    build_repetition,
+    build_settings,
+    build_table,
+)
+from report.verdict import Verdict
+from report.words import SYNTHETIC_NOTE, describe
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What the page shows beside the verdict where it is given.
+
+    Args:
+        cells: Pictures of cells of the best configuration.
+        made_at: When the page was made.
+    """
+
+    cells: Sequence[CellPicture] = ()
+    made_at: datetime | None = None
+
+
+NO_EXTRAS: Final = Extras()
+
+
+def write_html(verdict: Verdict, extras: Extras = NO_EXTRAS) -> str:
+    """Write the page.
+
+    Everything that a run or a sweep has logged (names, errors, settings) is shown as text. The
+    page's policy forbids requests and scripts other than the two it carries.
+    """
+    sections = build_sections(verdict, extras)
+    script, plotly = _read_static("report.js"), read_plotly()
+    lead, notes = _split_words(verdict)
+    return _ENVIRONMENT.get_template("report.html").render(
+        policy=_write_policy([plotly, script]),
+        version=version("bpsweep"),
+        title=_name_sweep(verdict),
+        subtitle=_describe_origin(verdict, extras),
+        synthetic=SYNTHETIC_NOTE if verdict.synthetic else "",
+        audit=verdict.audit,
+        lead=lead,
+        notes=notes,
+        sections=sections,
+        footer=f"Made by bpsweep {version('bpsweep')}. This file asks no network for anything.",
+        style=_read_static("report.css"),
+        templates=dump_json(TEMPLATES),
+        figures=dump_json(
+            {figure.name: figure.to_plotly() for one in sections for figure in one.figures}
+        ),
+        plotly=plotly,
+        script=script,
+    )
+
+
+def build_sections(verdict: Verdict, extras: Extras) -> list[Section]:
+    """Build the page's sections, in order."""
+    return [
+        build_table(verdict),
+        build_curves(verdict),
+        build_settings(verdict),
+        build_confusion(verdict),
+        Section("cells", "Cells", cells=extras.cells),
+        build_repetition(verdict),
+    ]
+
+
+def dump_json(value: Any) -> str:
+    """Write JSON that is safe inside a script element: no text in it can end the element."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def read_plotly() -> str:
+    """Read plotly's script out of its Python package."""
+    file = resources.files("plotly") / "package_data" / "plotly.min.js"
+    return _as_script(file.read_text(encoding="utf-8"))
+
+
+def _read_static(name: str) -> str:
+    file = resources.files("report") / "static" / name
+    return _as_script(file.read_text(encoding="utf-8"))
+
+
+def _as_script(text: str) -> str:
+    """Give line ends as a browser reads them, for it hashes what it reads."""
+    assert "</script" not in text.lower()
+    return text.replace("\r\n", "\n")
+
+
+def _write_policy(scripts: Iterable[str]) -> str:
+    """Write the Content-Security-Policy: these scripts, inline style, inline images, nothing else.
+
+    Plotly styles what it draws, and saves it as a file through a blob.
+    """
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _name_sweep(verdict: Verdict) -> str:
+    return verdict.sweep.name or verdict.sweep.path
+
+
+def _describe_origin(verdict: Verdict, extras: Extras) -> str:
+    sweep = verdict.sweep
+    parts = [
+        f"Sweep {sweep.path}, {sweep.state.lower()}, {len(sweep.runs)} "
+        f"run{'s' * (len(sweep.runs) != 1)}"
+    ]
+    if extras.made_at is not None:
+        parts.append(f"report of {extras.made_at:%d %B %Y, %H:%M}")
+    return "; ".join(parts) + "."
+
+
+def _split_words(verdict: Verdict) -> tuple[list[str], list[str]]:
+    """Return the verdict in two sentences, and what to keep in mind without what banners say."""
+    lines = [
+        line
+        for line in describe(verdict)
+        if line != SYNTHETIC_NOTE and not line.startswith("Audit: ")
+    ]
+    return lines[:2], lines[2:]
+
+
+@dataclass(frozen=True)
+class _ShownCell:
+    condition: str
+    taken_for: str
+    sure: str
+    place: str
+    image: str
+    saliency: str
+
+
+@dataclass(frozen=True)
+class _ShownGroup:
+    title: str
+    cells: Sequence[_ShownCell]
+
+    @property
+    def is_double(self) -> bool:
+        return any(cell.saliency for cell in self.cells)
+
+
+def _group_cells(cells: Sequence[CellPicture]) -> list[_ShownGroup]:
+    return [
+        _ShownGroup(title, [_show_cell(cell) for cell in cells if cell.group == group])
+        for group, title in GROUP_TITLES.items()
+        if any(cell.group == group for cell in cells)
+    ]
+
+
+def _show_cell(cell: CellPicture) -> _ShownCell:
+    return _ShownCell(
+        cell.condition,
+        cell.taken_for,
+        f"{cell.confidence:.0%}".replace("%", " %"),
+        cell.place,
+        _write_image(cell.image_png),
+        "" if cell.saliency_png is None else _write_image(cell.saliency_png),
+    )
+
+
+def _write_image(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+_ENVIRONMENT: Final = Environment(
+    loader=PackageLoader("report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
+_ENVIRONMENT.filters["group_cells"] = _group_cells
