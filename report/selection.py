@@ -1,37 +1,27 @@
 """The best of many is too good: by how much, and what the winner is likely to be worth.
 
-The configuration that scores best on the validation cells was partly lucky on them. A bootstrap
-over wells repeats the choice: each draw picks its winner on the wells drawn and measures it on the
-wells left out, as an advantage over all configurations there. The winner's corrected value is the
-mean of all configurations plus that advantage. Where all are equally good the advantage is nil and
-the corrected value is unbiased; where one is truly better by more than the noise it wins every
-draw and keeps its lead. In between the correction is on the careful side, for a draw chooses with
-two thirds of the wells (benchmarks/report_selection.py).
-
-References:
-    I. Tsamardinos, E. Greasidou, G. Borboudakis, Bootstrapping the out-of-sample predictions for
-    efficient and accurate cross-validation, Mach. Learn. 107, 1895 (2018),
-    doi 10.1007/s10994-018-5714-4.
+The configuration that scores best on the validation cells was partly lucky on them, and so was the
+epoch that was kept of it. report/choice.py repeats the choice of the configuration; the choice of
+the epoch stays in the corrected value. Cells of a test part, never looked at, need no correction.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from report.choice import find_worth_interval, repeat_choice
 from report.estimates import Estimate, estimate_predictions, find_predictions
 from report.goals import Goal
-from report.intervals import Interval, find_interval, resample_mean
+from report.intervals import Interval
 from report.predictions import Predictions
 from report.records import TEST, RunRecord
-from report.scores import Scores, stack_scores
+from report.scores import Metric, stack_scores
 from report.verdict import Row, Verdict
-from report.wells import Wells, align_cells, code_wells
+from report.wells import Wells, code_wells
 
-N_SELECTION_DRAWS: Final = 2000
-_MIN_UNITS = 3  # of each particle: with fewer, half the draws leave none out
+_MIN_UNITS: Final = 4  # of each particle, so that leaving one out still leaves draws something out
 Unit = Literal["wells", "fields", "cells"]
 
 
@@ -61,7 +51,7 @@ class Selection:
         raw: The winner's value.
         corrected: What it is likely to be worth on new wells of the same kind.
         interval: Of the corrected value.
-        unit: What was resampled: wells, or where a particle has fewer than three, fields of view
+        unit: What was resampled: wells, or where a particle has fewer than four, fields of view
             (then differences between wells are left out), or cells.
         wins: Run id to the share of draws in which that run was the best.
     """
@@ -80,87 +70,58 @@ class Selection:
         return self.raw - self.corrected
 
 
-def correct_selection(verdict: Verdict, n_draws: int = N_SELECTION_DRAWS) -> Selection | None:
+def correct_selection(verdict: Verdict) -> Selection | None:
     """Correct the value of the best of a sweep's own runs, one a configuration.
 
     Returns:
         None where fewer than two configurations kept predictions of the same cells, or these
-            are a handful.
+        are a handful.
     """
+    metric, level = verdict.goal.metric, verdict.goal.level
     kept = [(row, find_predictions(row.run)) for row in verdict.rows]
     found = [(row, one) for row, one in kept if one is not None]
-    if len(found) < 2:
-        return None
     predictions = [one for _, one in found]
-    stacked = stack_scores(predictions, verdict.goal.metric)
+    stacked = stack_scores(predictions, metric) if len(found) > 1 else None
     if stacked is None:
         return None
     scores, wells = stacked
-    chosen = _find_units(predictions, wells)
+    chosen = _find_units(predictions[0], wells)
     if chosen is None:
         return None
     units, unit = chosen
-    sign = 1.0 if verdict.goal.metric.higher_is_better else -1.0
-    choice = repeat_choice(sign * scores, units, n_draws)
-    best = int((sign * scores.mean(axis=1)).argmax())
-    corrected = float(np.clip(sign * choice.corrected, 0, 1))
+    ranked = scores if metric.higher_is_better else 1 - scores
+    best = int(ranked.mean(axis=1).argmax())
+    choice = repeat_choice(ranked, units)
     raw = float(scores[best].mean())
-    draws = resample_mean(scores[best], wells) - (raw - corrected)
+    corrected = choice.worth if metric.higher_is_better else 1 - choice.worth
+    interval = _orient(find_worth_interval(ranked, units, choice.worth, level), metric)
     return Selection(
         winner=found[best][0],
         n_configurations=len(found),
         raw=raw,
         corrected=corrected,
-        interval=find_interval(np.clip(draws, 0, 1), verdict.goal.level),
+        interval=interval if unit == "wells" else _widen(interval, corrected, found[best][0]),
         unit=unit,
         wins={row.run.id: float(share) for (row, _), share in zip(found, choice.wins, strict=True)},
     )
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What repeating a choice among K configurations showed.
-
-    Args:
-        corrected: Mean score that the winner is likely to be worth.
-        wins: (K,) share of draws that each won.
-    """
-
-    corrected: float
-    wins: NDArray[np.float64]
+def _orient(interval: Interval, metric: Metric) -> Interval:
+    """Turn an interval of ranked scores back into one of the metric, inside [0, 1]."""
+    low, high = max(0.0, interval.low), min(1.0, interval.high)
+    if not metric.higher_is_better:
+        low, high = 1 - high, 1 - low
+    return replace(interval, low=low, high=high)
 
 
-def repeat_choice(
-    scores: Scores, units: Wells, n_draws: int = N_SELECTION_DRAWS, seed: int = 0
-) -> Choice:
-    """Choose among configurations on drawn units, measure the choice on the units left out.
-
-    Args:
-        scores: (K, N), more is better.
-        units: The unit of each cell; each stratum has two or more.
-        n_draws: How many draws; those that leave no unit of some stratum out are not counted.
-        seed: Of the draws.
-    """
-    rng = np.random.default_rng(seed)
-    sums = np.stack([units.total(one) for one in scores])  # (K, U)
-    drawn, left = np.zeros((n_draws, len(scores))), np.zeros((n_draws, len(scores)))
-    usable = np.ones(n_draws, dtype=bool)
-    for stratum in range(units.n_strata):
-        inside = np.flatnonzero(units.stratum == stratum)
-        sizes = units.sizes[inside]
-        weight = sizes.sum() / units.n_cells
-        counts = rng.multinomial(len(inside), np.full(len(inside), 1 / len(inside)), size=n_draws)
-        out = (counts == 0).astype(np.int64)
-        usable &= out.any(axis=1)
-        drawn += weight * (counts @ sums[:, inside].T) / (counts @ sizes)[:, None]
-        left += weight * (out @ sums[:, inside].T) / np.maximum(out @ sizes, 1)[:, None]
-    winners = drawn[usable].argmax(axis=1)
-    outside = left[usable]
-    advantage = outside[np.arange(len(outside)), winners] - outside.mean(axis=1)
-    return Choice(
-        corrected=float(scores.mean() + advantage.mean()),
-        wins=np.bincount(winners, minlength=len(scores)) / len(winners),
-    )
+def _widen(interval: Interval, corrected: float, winner: Row) -> Interval:
+    """Make an interval that left wells out at least as wide as the winner's own over wells."""
+    own, value = winner.interval, winner.value
+    if own is None or value is None:
+        return interval
+    low = min(interval.low, corrected - (value - own.low))
+    high = max(interval.high, corrected + (own.high - value))
+    return replace(interval, low=max(0.0, low), high=min(1.0, high))
 
 
 def read_test(verdict: Verdict) -> TestResult | None:
@@ -176,13 +137,11 @@ def _measure_test(run: RunRecord, predictions: Predictions, goal: Goal) -> TestR
     return TestResult(run, estimate, wells.n_cells, wells.n_wells)
 
 
-def _find_units(group: list[Predictions], wells: Wells) -> tuple[Wells, Unit] | None:
+def _find_units(one: Predictions, wells: Wells) -> tuple[Wells, Unit] | None:
     """Take wells where each particle has enough of them, else fields of view, else cells."""
     if _suffices(wells):
         return wells, "wells"
-    orders = align_cells(group)
-    assert orders is not None  # their scores were stacked
-    one, order = group[0], orders[0]
+    order = np.argsort(one.cells, kind="stable")  # as `stack_scores` has them
     places = [f"{p} {w} {f}" for p, w, f in zip(one.plates, one.wells, one.fields, strict=True)]
     fields = code_wells(one.particles[order], np.array(places)[order])
     if _suffices(fields):
