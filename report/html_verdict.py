@@ -54,7 +54,7 @@ def _list_columns(verdict: Verdict) -> Iterator[tuple[str, Callable[[Row], Cell]
     if not verdict.best.swept:
         yield "run", lambda row: Cell(row.run.name, row.run.name)
     sign = "≥" if goal.metric.higher_is_better else "≤"
-    yield "verdict", lambda row: _show_status(row)
+    yield "verdict", _show_status
     yield goal.metric.words, partial(_show_metric, goal.metric)
     yield (
         f"{name_share(goal.level)} interval over wells",
