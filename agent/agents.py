@@ -1,4 +1,4 @@
-"""Stock `wandb agent` processes: started with their share of the machine, ended with all theirs."""
+"""Warm workers on one sweep: started with their share of the machine, replaced when one dies."""
 
 import os
 import signal
@@ -12,16 +12,19 @@ import psutil
 
 PATIENCE_S = 5.0
 """How long interrupted runs get to hand over what they have, before they are killed."""
+MAX_RESTARTS = 3
+"""How often a worker that was killed or has crashed is replaced."""
+TICK_S = 0.1
 
 
 class AgentGroup:
-    """Some agents working on one sweep.
+    """Some workers on one sweep, each a `bpsweep agent`.
 
     Args:
         sweep_path: "entity/project/sweep".
         n_agents: How many.
-        environment: Variables for the wandb client and for `python -m agent`.
-        log_dir: Folder for one log file an agent.
+        environment: Variables for the wandb client and for the runs.
+        log_dir: Folder for one log file a worker.
     """
 
     def __init__(
@@ -29,37 +32,46 @@ class AgentGroup:
     ) -> None:
         log_dir.mkdir(parents=True, exist_ok=True)
         self.log_paths = [log_dir / f"agent-{i + 1}.log" for i in range(n_agents)]
-        full = {**os.environ, **environment, **_share_machine(n_agents)}
-        self._processes = [self._start(sweep_path, full, path) for path in self.log_paths]
+        self._command = [sys.executable, "-m", "agent.cli", "agent", sweep_path]
+        self._environment = {**os.environ, **environment, **_share_machine(n_agents)}
+        # A client's service shared with others would keep a dead worker's run alive for them.
+        self._environment.pop("WANDB_SERVICE", None)
+        self._processes = [self._start(path) for path in self.log_paths]
+        self._n_restarts = [0] * n_agents
 
-    @staticmethod
-    def _start(
-        sweep_path: str, environment: Mapping[str, str], log_path: Path
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, log_path: Path) -> subprocess.Popen[bytes]:
         with log_path.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "wandb", "agent", sweep_path],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=dict(environment),
+                env=self._environment,
                 start_new_session=True,  # Ctrl-C reaches us alone, and we end them in order
             )
 
-    @property
-    def n_alive(self) -> int:
-        """Number of agents that still work."""
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for so long, or until no worker is left; return whether any is."""
+        until = time.monotonic() + timeout_s
+        while (alive := self._tend() > 0) and time.monotonic() < until:
+            time.sleep(TICK_S)
+        return alive
+
+    def _tend(self) -> int:
+        """Replace workers that a signal ended (a crash, no memory left); return how many work."""
+        for i, process in enumerate(self._processes):
+            died = process.poll() is not None and process.returncode < 0
+            if died and self._n_restarts[i] < MAX_RESTARTS:
+                self._n_restarts[i] += 1
+                self._processes[i] = self._start(self.log_paths[i])
         return sum(process.poll() is None for process in self._processes)
 
     def stop(self) -> None:
-        """End agents, their runs and the client's helpers; kill what takes over PATIENCE_S."""
+        """End workers, their runs and the client's helpers; kill what takes over PATIENCE_S."""
         family = [member for process in self._processes for member in _family(process.pid)]
-        # An agent waits for its run at the first SIGINT and ends it with SIGTERM at the second.
-        for _ in range(2):
-            for process in self._processes:
-                if process.poll() is None:
-                    process.send_signal(signal.SIGINT)
-            time.sleep(0.3)
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
         _, alive = psutil.wait_procs(family, timeout=PATIENCE_S)
         for member in alive:
             member.kill()
@@ -85,9 +97,5 @@ def _count_cores() -> int:
 
 
 def _share_machine(n_agents: int) -> dict[str, str]:
-    """Give every agent its part of the cores, and this interpreter first on its PATH."""
-    scripts = str(Path(sys.executable).parent)
-    return {
-        "OMP_NUM_THREADS": str(max(1, _count_cores() // n_agents)),
-        "PATH": scripts + os.pathsep + os.environ.get("PATH", ""),
-    }
+    """Give every worker its part of the cores."""
+    return {"OMP_NUM_THREADS": str(max(1, _count_cores() // n_agents))}

@@ -56,7 +56,7 @@ def run(
         int | None, typer.Option(min=0, help="Unusable image files that may be left out.")
     ] = None,
 ) -> None:
-    """Work off a sweep: data, cache, server, stock agents, verdict.
+    """Work off a sweep: data, cache, server, warm workers, verdict.
 
     Interrupt it at any time; the same command goes on where it was. Without WANDB_API_KEY the
     embedded server is used, and nothing leaves this machine.
@@ -132,6 +132,24 @@ def report(
         if file is not None:
             file.write_text(write(verdict), encoding="utf-8")
             console.print(f"Written: {file}", highlight=False)
+
+
+@app.command()
+def agent(
+    sweep: Annotated[str, typer.Argument(help="entity/project/id, or the id alone.")],
+    count: Annotated[int | None, typer.Option(min=1, help="Train so many runs at most.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Train run after run of a sweep in one warm process; `wandb agent` starts one for each."""
+    console = Console()
+    if data_dir is not None:
+        os.environ["BPSWEEP_DATA_DIR"] = str(data_dir.resolve())
+    with ExitStack() as stack:
+        os.environ.update(_enter_server(stack, console).environment)
+        from agent.worker import run_worker  # noqa: PLC0415
+
+        status = run_worker(sweep, count)
+    raise typer.Exit(status)
 
 
 @app.command(

@@ -11,11 +11,14 @@ from torch import nn
 from torch.nn import functional
 
 from agent.config import RunConfig
+from agent.shelf import Shelf
 from data.loader import Batch, Loader
 from models import ModelConfig, build_model
 from models.mlp import MLP
 
 Weights = dict[str, NDArray[np.float32]]
+Statistics = tuple[NDArray[np.float32], NDArray[np.float32]]
+_MEASURED = Shelf[Statistics](n_kept=4)
 
 
 class Engine(Protocol):
@@ -63,11 +66,16 @@ def is_exclusive(config: RunConfig) -> bool:
     return config.task == "single-label"
 
 
-def measure_pixels(training: Loader) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def measure_pixels(training: Loader) -> Statistics:
     """Return mean and standard deviation (S*S,) of every pixel over the training part.
 
-    A pixel that never changes gets scale 1, as in scikit-learn's StandardScaler.
+    They are those of the images as they are, before augmentation, and measured once for all runs
+    of a process. A pixel that never changes gets scale 1, as in scikit-learn's StandardScaler.
     """
+    return _MEASURED.get(training.key, lambda: _measure_pixels(training.plain()))
+
+
+def _measure_pixels(training: Loader) -> Statistics:
     mean = _average(batch.images for batch in training.epoch(0))
     squares = (np.square(batch.images - mean) for batch in training.epoch(0))
     scale = np.sqrt(_average(squares))

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.request
 from base64 import b64encode
 from dataclasses import dataclass
@@ -133,8 +132,7 @@ def work_off(job: SweepJob, path: str, console: Console) -> None:
     agents = AgentGroup(path, job.n_agents, job.environment, log_dir)
     try:
         with Live(console=console, transient=True) as live:
-            while agents.n_alive:
-                time.sleep(POLL_S)
+            while agents.wait(POLL_S):
                 now = _watch(path, before)
                 _print_ended(before, now, console)
                 live.update(draw_progress(now, job.file.n_runs))

@@ -1,7 +1,7 @@
 """The training loop: epochs, what each is worth, and the best of them. Knows nothing of wandb."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from agent.config import RunConfig
 from agent.engine import Engine, Weights, build_engine, is_exclusive
 from agent.errors import DivergedError
 from agent.inputs import Inputs
+from data.loader import Batch
 from report import metrics
 
 
@@ -45,15 +46,24 @@ class TrainResult:
 
 
 Listener = Callable[[EpochResult], None]
+Question = Callable[[], bool]
 
 
-def train(config: RunConfig, inputs: Inputs, listen: Listener) -> TrainResult:
+def never() -> bool:
+    """Answer the question whether to stop for those whom nobody can reach."""
+    return False
+
+
+def train(
+    config: RunConfig, inputs: Inputs, listen: Listener, must_stop: Question = never
+) -> TrainResult:
     """Train one configuration once; told to stop, return what there is by then.
 
     Args:
         config: The run's settings.
         inputs: Training and validation batches.
         listen: Called after every epoch.
+        must_stop: Asked before every batch; by default nobody tells it to stop.
 
     Raises:
         KeyboardInterrupt: Told to stop before the first epoch ended.
@@ -64,7 +74,7 @@ def train(config: RunConfig, inputs: Inputs, listen: Listener) -> TrainResult:
     started_s = time.perf_counter()
     try:
         for epoch in range(1, config.epochs + 1):
-            latest = run_epoch(config, engine, inputs, epoch, started_s)
+            latest = run_epoch(config, engine, inputs, epoch, started_s, must_stop)
             if result is None or _accuracy(latest) > _accuracy(result.best):
                 result = TrainResult(latest, engine.weights(), interrupted=False)
             listen(latest)
@@ -77,15 +87,21 @@ def train(config: RunConfig, inputs: Inputs, listen: Listener) -> TrainResult:
 
 
 def run_epoch(
-    config: RunConfig, engine: Engine, inputs: Inputs, epoch: int, started_s: float
+    config: RunConfig,
+    engine: Engine,
+    inputs: Inputs,
+    epoch: int,
+    started_s: float,
+    must_stop: Question = never,
 ) -> EpochResult:
     """Learn from the training part once and measure the validation part.
 
     Raises:
         DivergedError: A loss is not finite.
+        KeyboardInterrupt: Told to stop.
     """
     before_s = time.perf_counter()
-    train_loss = engine.fit_epoch(inputs.training.epoch(epoch))
+    train_loss = engine.fit_epoch(until_told(inputs.training.epoch(epoch), must_stop))
     fit_s = time.perf_counter() - before_s
     probabilities = engine.predict(inputs.validation.epoch(0))
     if not (np.isfinite(train_loss) and np.isfinite(probabilities).all()):
@@ -107,6 +123,14 @@ def run_epoch(
         metrics.ELAPSED_S: time.perf_counter() - started_s,
     }
     return EpochResult(epoch, values, probabilities)
+
+
+def until_told(batches: Iterable[Batch], must_stop: Question) -> Iterator[Batch]:
+    """Give batches on; told to stop, raise KeyboardInterrupt, as Ctrl-C would."""
+    for batch in batches:
+        if must_stop():
+            raise KeyboardInterrupt
+        yield batch
 
 
 def _accuracy(result: EpochResult) -> float:

@@ -3,6 +3,9 @@
 import json
 import platform
 import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,16 +17,135 @@ from safetensors.numpy import save_file
 
 from agent.config import RunConfig, parse_config
 from agent.engine import is_exclusive
+from agent.errors import AgentError
 from agent.inputs import Inputs, default_inputs
 from agent.pictures import Decided, draw_confusion, draw_samples
 from agent.tracking.run import STOCK_RUN, RunSpec, TrackedRun
-from agent.train import EpochResult, TrainResult, train
-from models import describe_step
+from agent.train import EpochResult, Question, TrainResult, never, train
+from data.errors import DataError
+from models import ModelError, describe_step
 from report import metrics
 from report.confusion import count_confusion
 from report.predictions import Predictions
 
+InputsLoader = Callable[[RunConfig], Inputs]
 PACKAGES = ("bpsweep", "numpy", "scikit-learn", "torch", "wandb")
+
+
+class Trial:
+    """One run from beginning to end, in three steps, so that a worker can spread them.
+
+    Args:
+        spec: Which run; by default the one that a stock agent hands out.
+        load: Gives the inputs of a run.
+        is_leaving: Asked before every batch: whether this process is to end.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec = STOCK_RUN,
+        load: InputsLoader = default_inputs,
+        is_leaving: Question = never,
+    ) -> None:
+        self.tracked = TrackedRun(spec)
+        self._load = load
+        self._is_leaving = is_leaving
+        self.config: RunConfig
+        self.inputs: Inputs
+
+    def open(self) -> None:
+        """Start the run at W&B and load what it trains on.
+
+        Raises:
+            ConfigError, DataError, TrackingError: The run is marked failed.
+        """
+        self.tracked.open()
+        try:
+            self.config = parse_config(self.tracked.values)
+            self.inputs = self._load(self.config)
+            self.provenance = describe_provenance(self.inputs)
+            self.tracked.save_config(self.config.model_dump(), self.provenance)
+            self.tracked.say(describe_start(self.config, self.inputs))
+        except BaseException as error:
+            self.tracked.close(error)
+            raise
+
+    def train(self) -> "Outcome":
+        """Train; return what came of it, be it an error."""
+        try:
+            return Outcome(train(self.config, self.inputs, self.listen, self.must_stop))
+        except (Exception, KeyboardInterrupt) as error:
+            return Outcome(error=error)
+
+    def must_stop(self) -> bool:
+        """Tell whether the run is to end with what it has."""
+        return self.tracked.must_stop() or self._is_leaving()
+
+    def listen(self, epoch: EpochResult) -> None:
+        """Log an epoch and say it as one line."""
+        self.tracked.log_epoch(epoch.values)
+        self.tracked.say(describe_epoch(self.config, epoch.values))
+
+    def close(self, outcome: "Outcome") -> None:
+        """Keep what came of the training, and end the run.
+
+        Raises:
+            Exception, KeyboardInterrupt: The outcome's, or what went wrong here.
+        """
+        error = outcome.error
+        try:
+            if (result := outcome.result) is not None:
+                self.tracked.save_summary(summarize_best(result.best))
+                self._keep(result)
+                if result.interrupted:
+                    error = KeyboardInterrupt()
+            if error is not None:
+                self.tracked.say(describe_error(error))
+        except (Exception, KeyboardInterrupt) as late:
+            error = late
+        self.tracked.close(error)
+        if error is not None:
+            raise error
+
+    def _keep(self, result: TrainResult) -> None:
+        """Log pictures and save the best weights, with the numbers that go with them."""
+        config, inputs, best = self.config, self.inputs, result.best
+        decided = metrics.decide(best.probabilities, is_exclusive(config))
+        confusion = count_confusion(inputs.validation_labels, decided, inputs.label_names)
+        synthetic = "synthetic, " if inputs.catalog.synthetic else ""
+        title = f"validation, {synthetic}epoch {best.epoch}"
+        pictures = {
+            "confusion/picture": [draw_confusion(confusion, title)],
+            **draw_samples(inputs, Decided(best.probabilities, decided)),
+        }
+        self.tracked.log_results(confusion, pictures)
+        rows = inputs.split.val
+        self.tracked.save_predictions(locate_predictions(inputs, rows, best.probabilities))
+        about = {
+            "config": config.model_dump(),
+            "provenance": self.provenance,
+            "best": summarize_best(best),
+            "confusion": {
+                "rows": list(confusion.rows),
+                "columns": list(confusion.columns),
+                "counts": confusion.counts.tolist(),
+            },
+        }
+        with tempfile.TemporaryDirectory(prefix="bpsweep-model-") as name:
+            folder = Path(name)
+            save_file(result.best_weights, folder / "weights.safetensors")
+            (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            self.tracked.save_artifact(
+                folder, {"synthetic": inputs.catalog.synthetic, **about["best"]}
+            )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training: a result, or an error."""
+
+    result: TrainResult | None = None
+    error: BaseException | None = None
 
 
 def run_trial(spec: RunSpec = STOCK_RUN) -> None:
@@ -36,17 +158,9 @@ def run_trial(spec: RunSpec = STOCK_RUN) -> None:
         ConfigError, DataError, DivergedError, TrackingError: The run is marked failed.
         KeyboardInterrupt: It was told to stop; what it had by then is kept.
     """
-    with TrackedRun(spec) as run:
-        config = parse_config(run.values)
-        inputs = default_inputs(config)
-        provenance = describe_provenance(inputs)
-        run.save_config(config.model_dump(), provenance)
-        print(describe_start(config, inputs), flush=True)
-        result = train(config, inputs, lambda epoch: report_epoch(run, config, epoch))
-        run.save_summary(summarize_best(result.best))
-        keep_results(run, config, inputs, result)
-        if result.interrupted:
-            raise KeyboardInterrupt
+    trial = Trial(spec)
+    trial.open()
+    trial.close(trial.train())
 
 
 def describe_provenance(inputs: Inputs) -> dict[str, Any]:
@@ -84,17 +198,24 @@ def describe_start(config: RunConfig, inputs: Inputs) -> str:
     )
 
 
-def report_epoch(run: TrackedRun, config: RunConfig, epoch: EpochResult) -> None:
-    """Log an epoch and print it as one line."""
-    run.log_epoch(epoch.values)
-    values = epoch.values
-    print(
-        f"epoch {epoch.epoch}/{config.epochs}: train loss {values[metrics.TRAIN_LOSS]:.4f}, "
+def describe_epoch(config: RunConfig, values: Mapping[str, float]) -> str:
+    """Return what a run says of an epoch."""
+    return (
+        f"epoch {values[metrics.EPOCH]:.0f}/{config.epochs}: "
+        f"train loss {values[metrics.TRAIN_LOSS]:.4f}, "
         f"val loss {values[metrics.VAL_LOSS]:.4f}, accuracy {values[metrics.VAL_ACCURACY]:.1%}, "
         f"Jaccard {values[metrics.VAL_JACCARD]:.3f}, Hamming {values[metrics.VAL_HAMMING]:.3f}, "
-        f"{values[metrics.IMAGES_PER_S]:,.0f} images/s",
-        flush=True,
+        f"{values[metrics.IMAGES_PER_S]:,.0f} images/s"
     )
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what a run says of its end: a sentence, or a traceback where nobody expected it."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped; the epochs logged so far are kept."
+    if isinstance(error, (AgentError, DataError, ModelError)):
+        return str(error)
+    return "".join(traceback.format_exception(error))
 
 
 def summarize_best(best: EpochResult) -> dict[str, float]:
@@ -120,34 +241,3 @@ def locate_predictions(
         truth=inputs.labels[rows],
         probabilities=probabilities,
     )
-
-
-def keep_results(run: TrackedRun, config: RunConfig, inputs: Inputs, result: TrainResult) -> None:
-    """Log pictures and save the best weights, with the numbers that go with them."""
-    best = result.best
-    decided = metrics.decide(best.probabilities, is_exclusive(config))
-    confusion = count_confusion(inputs.validation_labels, decided, inputs.label_names)
-    synthetic = "synthetic, " if inputs.catalog.synthetic else ""
-    title = f"validation, {synthetic}epoch {best.epoch}"
-    predictions = Decided(best.probabilities, decided)
-    pictures = {
-        "confusion/picture": [draw_confusion(confusion, title)],
-        **draw_samples(inputs, predictions),
-    }
-    run.log_results(confusion, pictures)
-    run.save_predictions(locate_predictions(inputs, inputs.split.val, best.probabilities))
-    about = {
-        "config": config.model_dump(),
-        "provenance": describe_provenance(inputs),
-        "best": summarize_best(best),
-        "confusion": {
-            "rows": list(confusion.rows),
-            "columns": list(confusion.columns),
-            "counts": confusion.counts.tolist(),
-        },
-    }
-    with tempfile.TemporaryDirectory(prefix="bpsweep-model-") as name:
-        folder = Path(name)
-        save_file(result.best_weights, folder / "weights.safetensors")
-        (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        run.save_artifact(folder, {"synthetic": inputs.catalog.synthetic, **about["best"]})

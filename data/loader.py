@@ -1,9 +1,11 @@
 """Batches from the cache: gathered, normalised and augmented as batches, without any file."""
 
+import copy
+import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,9 +92,30 @@ class Loader:
                 f"{cache.settings.scale!r}; build one with scale None"
             )
         self._images, self._labels = cache.images, labels.astype(np.float32)
-        self._rows, self._settings, self._shuffle = rows, settings, shuffle
+        self._cache, self._rows, self._settings, self._shuffle = cache, rows, settings, shuffle
         scaled = cache.settings.scale is not None
         self._limits = None if scaled else find_limits(cache, settings.normalize, train_rows)
+
+    @property
+    def key(self) -> str:
+        """Names what its images are before order and augmentation: pixels, rows, normalisation."""
+        digest = hashlib.sha256(self._rows.tobytes())
+        digest.update(f"{self._cache.checksum} {self._settings.normalize}".encode())
+        return digest.hexdigest()
+
+    def change(self, **settings: Any) -> "Loader":
+        """The same images under other settings; the normalisation stays as it is."""
+        loader = copy.copy(self)
+        loader._settings = replace(self._settings, **settings)
+        if loader._settings.normalize != self._settings.normalize:
+            raise DataError("a loader cannot change its normalisation; make another")
+        return loader
+
+    def plain(self) -> "Loader":
+        """The same images in their order, as they are: neither shuffled nor augmented."""
+        loader = self.change(augment=False)
+        loader._shuffle = False
+        return loader
 
     def __len__(self) -> int:
         """Batches an epoch."""

@@ -118,7 +118,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(
         "training",
     )
     family = list_descendants(process.pid)
-    assert len(family) >= 5  # bpsweep, server, two agents, a run
+    assert len(family) >= 5  # bpsweep, server, two workers, their services
     before_s = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=10) == 130
@@ -154,7 +154,7 @@ def test_a_killed_training_is_run_again(tmp_path: Path, small_set: Path) -> None
     victims = [
         member
         for member in list_descendants(process.pid)
-        if member.cmdline()[-2:] == ["-m", "agent"]
+        if member.cmdline()[-3:-1] == ["agent.cli", "agent"]
     ]
     assert victims
     victims[0].kill()

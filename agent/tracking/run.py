@@ -1,6 +1,7 @@
 """One run at W&B: opened, logged to, ended."""
 
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from agent.errors import TrackingError
 from agent.tracking.address import server_url
+from agent.tracking.trouble import TROUBLE
 from report import metrics
 from report.confusion import Confusion
 from report.predictions import FILE_NAME, Predictions, write_predictions
@@ -23,6 +25,8 @@ ERROR = "error"
 """Where a run's summary says why it failed."""
 INIT_TIMEOUT_S = 60.0
 FINISH_TIMEOUT_S = 600.0
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 255
+"""How the client ends a run whose program failed, and one whose program was told to stop."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class RunSpec:
         group: The group it stands in; controls and replicates take the id of their sweep.
         kind: What it is for, see report.records; its job type at W&B.
         name: Its display name.
+        entity, project: Where it belongs.
     """
 
     values: Mapping[str, Any] | None = None
@@ -44,6 +49,8 @@ class RunSpec:
     group: str | None = None
     kind: str = TRAIN
     name: str | None = None
+    entity: str | None = None
+    project: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ STOCK_RUN = RunSpec()
 class TrackedRun:
     """One run at W&B, open from `with` to its end; an exception in between marks it failed.
 
+    Several can be open in one process: none is `wandb.run`, and none takes what others print.
+
     Args:
         spec: Which run.
 
@@ -70,12 +79,33 @@ class TrackedRun:
 
     def __init__(self, spec: RunSpec = STOCK_RUN) -> None:
         self._spec = spec
+        self._stop = threading.Event()
 
     def __enter__(self) -> Self:
-        spec = self._spec
-        settings = wandb.Settings(init_timeout=INIT_TIMEOUT_S, finish_timeout_raises=True)
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(error)
+
+    def open(self) -> None:
+        """Start the run at W&B."""
+        spec, stop = self._spec, self._stop
+        settings = wandb.Settings(
+            init_timeout=INIT_TIMEOUT_S,
+            finish_timeout_raises=True,
+            reinit="create_new",
+            console="off",
+            stop_fn=lambda: stop.set(),  # noqa: PLW0108  # settings are copied, a lambda is not
+        )
         if spec.sweep_id is not None:
             settings.sweep_id = spec.sweep_id
+            settings.quiet = True
         if "WANDB_FINISH_TIMEOUT" not in os.environ:
             settings.finish_timeout = FINISH_TIMEOUT_S
         try:
@@ -87,26 +117,25 @@ class TrackedRun:
                 group=spec.group,
                 job_type=spec.kind,
                 name=spec.name,
+                entity=spec.entity,
+                project=spec.project,
             )
-        except wandb.errors.CommError as error:
+        except TROUBLE as error:
             raise TrackingError(
                 f"the W&B server {server_url()} does not answer, so the run was not started: "
                 f"{error}. Is it running (`bpsweep serve`)? Is WANDB_BASE_URL right?"
             ) from error
         self._run.define_metric(metrics.EPOCH)
         self._run.define_metric("*", step_metric=metrics.EPOCH)
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self, error: BaseException | None = None) -> None:
+        """End the run: finished, killed where it was told to stop, failed with any other error."""
         if isinstance(error, Exception):
             self._run.summary[ERROR] = f"{type(error).__name__}: {error}"
+        interrupted = isinstance(error, KeyboardInterrupt)
+        code = 0 if error is None else EXIT_INTERRUPTED if interrupted else EXIT_FAILED
         try:
-            self._run.finish(exit_code=0 if error is None else 1)
+            self._run.finish(exit_code=code)
         except TimeoutError:
             raise TrackingError(
                 f"the W&B server {server_url()} does not answer, so the run's end could not be "
@@ -114,6 +143,19 @@ class TrackedRun:
                 f"the server is back, `wandb sync --no-skip-online "
                 f"{Path(self._run.dir).parent}` uploads it."
             ) from error
+
+    def stop(self) -> None:
+        """Have the run told to stop; it ends with what it has."""
+        self._stop.set()
+
+    def must_stop(self) -> bool:
+        """Tell whether the run was told to stop, by its user, its sweep, or hyperband."""
+        return self._stop.is_set()
+
+    def say(self, text: str) -> None:
+        """Print a line, and keep it in the run's log."""
+        print(text, flush=True)
+        self._run.write_logs(text)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -127,7 +169,8 @@ class TrackedRun:
 
     def save_config(self, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
         """Keep the resolved settings and what the run is made from."""
-        self._run.config.update({**config, PROVENANCE: dict(provenance)})
+        resolved = {**config, PROVENANCE: dict(provenance)}
+        self._run.config.update(resolved, allow_val_change=True)
         if provenance.get("synthetic"):
             self._run.tags = (*(self._run.tags or ()), "synthetic")
 

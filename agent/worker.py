@@ -1,0 +1,155 @@
+"""A warm worker: one process that trains run after run of a sweep.
+
+It stands for a stock `wandb agent` and the process that one starts for every run. Imports, opened
+caches, pixel statistics and the compiled step stay from run to run; pictures, uploads and the end
+of a run are dealt with beside the training of the next.
+"""
+
+import signal
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import FrameType
+
+from agent.errors import DivergedError, TrackingError
+from agent.memory import keep_freed_memory
+from agent.tracking.queue import Job, SweepQueue
+from agent.tracking.run import RunSpec
+from agent.trial import Outcome, Trial
+from agent.warm_inputs import WarmInputs
+
+MAX_FAILURES = 5
+"""Runs that may fail one after the other; as for a stock agent, more say that all would."""
+MAX_CLOSING = 2
+"""Ended runs whose results may wait to be kept; each holds its weights in memory."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
+"""How long to wait after W&B has not answered: twice as long each time."""
+EXIT_DONE, EXIT_GAVE_UP, EXIT_INTERRUPTED = 0, 1, 130
+
+
+class Worker:
+    """Trains runs of a sweep until none is left.
+
+    Args:
+        queue: Hands the runs out.
+        n_runs: How many to train at most.
+    """
+
+    def __init__(self, queue: SweepQueue, n_runs: int | None = None) -> None:
+        self._queue = queue
+        self._n_left = n_runs
+        self._load = WarmInputs().load
+        self._closing: deque[Future[None]] = deque()
+        self._n_failed = 0  # in a row
+        self._pause_s = FIRST_PAUSE_S
+        self._is_leaving = False
+
+    def leave(self) -> None:
+        """End the run at work with what it has, and take no other; safe in a signal handler."""
+        self._is_leaving = True
+
+    def work(self) -> int:
+        """Train run after run; return the exit status."""
+        try:
+            with ThreadPoolExecutor(1, "closing") as pool:
+                while not self._is_over():
+                    job = self._take()
+                    if job is None:
+                        break
+                    self._work_on(job, pool)
+                self._settle(0)
+        finally:
+            self._queue.close()
+        if self._n_failed >= MAX_FAILURES:
+            print(f"{MAX_FAILURES} runs failed one after the other; no further one is tried.")
+            return EXIT_GAVE_UP
+        return EXIT_INTERRUPTED if self._is_leaving else EXIT_DONE
+
+    def _is_over(self) -> bool:
+        return self._is_leaving or self._n_left == 0 or self._n_failed >= MAX_FAILURES
+
+    def _take(self) -> Job | None:
+        """Return the next run; a search that learns from results gets the last ones first."""
+        self._settle(MAX_CLOSING if self._queue.is_orderly else 0)
+        while not self._is_over():
+            try:
+                return self._queue.take(lambda: self._is_leaving)
+            except TrackingError as error:
+                self._recover(error)
+        return None
+
+    def _work_on(self, job: Job, pool: ThreadPoolExecutor) -> None:
+        """Open and train a run; its end is dealt with by the pool."""
+        trial = Trial(describe_job(self._queue, job), self._load, lambda: self._is_leaving)
+        self._queue.obey(job, trial.tracked.stop)
+        try:
+            trial.open()
+        except Exception as error:
+            self._queue.give_back(job)
+            self._note(error)
+            return
+        self._closing.append(pool.submit(self._close, job, trial, trial.train()))
+        if self._n_left is not None:
+            self._n_left -= 1
+
+    def _close(self, job: Job, trial: Trial, outcome: Outcome) -> None:
+        try:
+            trial.close(outcome)
+        finally:
+            self._queue.give_back(job)
+
+    def _settle(self, n_waiting: int) -> None:
+        """Wait until no more than so many ended runs are still to be kept."""
+        while len(self._closing) > n_waiting or (self._closing and self._closing[0].done()):
+            self._note(self._closing.popleft().exception())
+
+    def _note(self, error: BaseException | None) -> None:
+        """Count runs that fail one after the other; one that diverges is a result."""
+        if isinstance(error, TrackingError):
+            self._recover(error)
+        elif isinstance(error, Exception) and not isinstance(error, DivergedError):
+            self._n_failed += 1
+        else:
+            self._n_failed = 0
+            self._pause_s = FIRST_PAUSE_S
+
+    def _recover(self, error: TrackingError) -> None:
+        """Wait a while for W&B, and speak to it anew."""
+        print(f"bpsweep: {error}\nTrying again in {self._pause_s:.0f} s.", flush=True)
+        self._settle(0)
+        until = time.monotonic() + self._pause_s
+        while not self._is_leaving and time.monotonic() < until:
+            time.sleep(0.2)
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        self._queue.reconnect()
+
+
+def run_worker(sweep: str, n_runs: int | None = None) -> int:
+    """Train runs of a sweep in this process until none is left; return the exit status.
+
+    SIGINT and SIGTERM end the run at work with what it has; the second one ends all at once.
+
+    Raises:
+        TrackingError: No such sweep, no key, or the server does not answer.
+    """
+    keep_freed_memory()
+    worker = Worker(SweepQueue(sweep), n_runs)
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        worker.leave()
+        signal.signal(signum, signal.SIG_DFL)
+
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sent, leave)
+    return worker.work()
+
+
+def describe_job(queue: SweepQueue, job: Job) -> RunSpec:
+    """Return the run to open for a job."""
+    return RunSpec(
+        values=job.values,
+        run_id=job.run_id,
+        sweep_id=queue.sweep_id,
+        entity=queue.entity,
+        project=queue.project,
+    )
