@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
-from fastapi.staticfiles import StaticFiles
 
 from server import api, files, filestream, leases, pages
 from server.auth import Auth, UnauthorizedError
+from server.board.board import Board
 from server.context import Context, get_context
 from server.errors import ServerError
 from server.graphql.common import Operation
@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.context = context
+    app.state.board = Board(context.database)
     app.add_exception_handler(ServerError, _answer_error)
     app.post("/graphql")(post_graphql)
     app.get("/healthz")(get_health)
@@ -50,7 +51,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(filestream.router)
     app.include_router(files.router)
     app.include_router(api.router)
-    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     app.include_router(pages.router)  # last: its paths match any entity and project
     return app
 

@@ -81,6 +81,14 @@ class Auth:
             samesite="strict",
         )
 
+    def make_form_token(self, request: Request) -> str:
+        """Return what the forms of a session's pages carry and no other page can know."""
+        return _sign(self._session_secret, f"form {request.cookies.get(COOKIE, '')}")
+
+    def check_form_token(self, request: Request, token: str) -> bool:
+        """Return whether a form's token is that of the session it is posted in."""
+        return hmac.compare_digest(self.make_form_token(request).encode(), token.encode())
+
     def sign_link(self, method: str, path: str) -> str:
         """Return a path with a signature that lets anyone use it with this method for a while."""
         expires = str(int(time.time()) + self._settings.link_seconds)

@@ -1,0 +1,1 @@
+"""What the pages know of runs, kept in memory between their questions."""

@@ -1,0 +1,97 @@
+"""How a page is put together: the templates, what is escaped, and what a browser may do with it."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Request
+from fastapi.responses import Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from server.ids import format_time
+from server.jsontext import make_strict
+
+_TEMPLATES = Path(__file__).parent.parent / "templates"
+_GZIP_FROM = 1_000
+HEADERS = {
+    # No script and no style but our own files, nothing from elsewhere: what a run logs stays text.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def _build_environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["time"] = lambda seconds: format_time(seconds) or "–"
+    environment.filters["value"] = show_value
+    environment.filters["path"] = lambda text: quote(str(text), safe="")
+    environment.filters["size"] = show_size
+    return environment
+
+
+def show_value(value: Any) -> str:
+    """Return a config or summary value as short text."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict | list):
+        text = json.dumps(value)
+        return text if len(text) <= 200 else text[:200] + "…"
+    return str(value)
+
+
+def show_size(n_bytes: int | None) -> str:
+    """Return a number of bytes as people say it: 1.2 MB."""
+    value = float(n_bytes or 0)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1_000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1_000
+    return f"{value:.1f} TB"
+
+
+_environment = _build_environment()
+
+
+def render(template: str, status: int = 200, **values: Any) -> Response:
+    """Return a page."""
+    html = _environment.get_template(template).render(**values)
+    return Response(html, status, HEADERS, "text/html; charset=utf-8")
+
+
+def send_json(request: Request, content: Any, status: int = 200) -> Response:
+    """Return strict JSON to a page's script, packed where the browser takes it.
+
+    Args:
+        request: What is answered.
+        content: Plain values, or the JSON text itself.
+        status: The HTTP status.
+    """
+    if not isinstance(content, str):
+        content = json.dumps(make_strict(content), separators=(",", ":"), allow_nan=False)
+    body = content.encode()
+    headers = {**HEADERS, "Vary": "Accept-Encoding"}
+    if len(body) >= _GZIP_FROM and accepts_gzip(request):
+        body = gzip.compress(body, 3)
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, status, headers, "application/json")
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Return whether a browser takes gzip."""
+    return "gzip" in request.headers.get("accept-encoding", "")
