@@ -1,6 +1,7 @@
 """`python -m server --store DIR`: serve one store until told to stop."""
 
 import argparse
+import gc
 import ipaddress
 import logging
 import sys
@@ -13,6 +14,7 @@ from server import folder, maintenance
 from server.app import create_app
 from server.context import Context
 from server.errors import StoreError
+from server.graphql.execute import build_schema
 from server.settings import DEFAULT_PROJECT, Settings
 from server.store import users
 
@@ -124,6 +126,11 @@ def serve(settings: Settings, host: str, port: int | None, log_level: str) -> No
     context: Context = app.state.context
     with context.database.write() as db:
         users.save_user(db, settings.entity, key)
+    build_schema()
+    # What is loaded by now stays: a search through it for garbage would hold up every answer for
+    # a tenth of a second now and then.
+    gc.collect()
+    gc.freeze()
     config = uvicorn.Config(
         app,
         host=host,

@@ -120,6 +120,7 @@ async def _expire_forever(context: Context) -> None:
         await asyncio.sleep(min(5.0, lease_s / 4))
         try:
             await run_in_threadpool(expire_leases, context)
+            await run_in_threadpool(context.database.fold_log)
         except Exception:  # the next round may succeed, e.g. when the disk has room again
             logger.exception("could not look after the leases")
 

@@ -11,7 +11,14 @@ import time
 
 import httpx
 import pytest
-from server_support import KEY, ROOT, ServerProcess, open_local_server, open_server_process
+from server_support import (
+    KEY,
+    ROOT,
+    ServerProcess,
+    open_local_server,
+    open_server_process,
+    wait_until,
+)
 
 from server.errors import StoreError
 from server.store.database import MIGRATIONS, Database, connect, migrate
@@ -121,10 +128,9 @@ def test_what_was_answered_survives_a_kill(tmp_path):
 
     writer = threading.Thread(target=write)
     writer.start()
-    time.sleep(1.5)
+    wait_until(lambda: len(answered) > 20, 30, 0.001)
     server.stop(signal.SIGKILL)
     writer.join()
-    assert len(answered) > 20
     with open_server_process(tmp_path / "store"):
         db = sqlite3.connect(tmp_path / "store" / "bpsweep.sqlite3")
         stored = {line for (line,) in db.execute("SELECT line FROM history")}

@@ -16,16 +16,40 @@ Row = dict[str, Any]
 Connection = sqlite3.Connection
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
-_MAX_IDLE_READERS = 16
+# More than there are threads that answer requests: opening a connection takes a millisecond.
+_MAX_IDLE_READERS = 64
+# A commit waits for the disk; writers that queue up share one.
+_MAX_BATCH = 32
+# Pages in the write-ahead log at which a commit folds it into the file if nothing else does.
+_MAX_LOG_PAGES = 16_000
 MAX_MATCHED = 1_000
+
+
+class _Batch:
+    """Transactions that share one commit."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.error: sqlite3.Error | None = None
+        self.ended = threading.Event()
+
+    def wait(self) -> None:
+        """Return when the batch is on disk.
+
+        Raises:
+            sqlite3.Error: It could not be written; nothing of it is stored.
+        """
+        self.ended.wait()
+        if self.error is not None:
+            raise type(self.error)(*self.error.args) from self.error
 
 
 class Database:
     """A SQLite file in WAL mode.
 
-    All writes go through one connection under a lock, each in one BEGIN IMMEDIATE transaction
-    that is on disk before the caller can answer. Reads use pooled connections that see the last
-    commit.
+    All writes go through one connection under a lock, each in one transaction that is on disk
+    before the caller can answer; those that come at once are committed together. Reads use pooled
+    connections that see the last commit.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,30 +59,67 @@ class Database:
             StoreError: The file cannot be opened, or is newer than this program.
         """
         self.path = path
-        self._write_lock = threading.RLock()
+        self._write_lock = threading.Lock()
+        self._owner: int | None = None  # the thread that holds the lock
+        self._count_lock = threading.Lock()
+        self._n_waiting = 0
+        self._batch = _Batch()
         self._readers: queue.LifoQueue[Connection] = queue.LifoQueue(_MAX_IDLE_READERS)
         try:
             path.touch(mode=0o600)  # SQLite gives its other files the same rights
             self._writer = connect(path)
             self._writer.execute("PRAGMA journal_mode = WAL")
+            self._writer.execute(f"PRAGMA wal_autocheckpoint = {_MAX_LOG_PAGES}")
             migrate(self._writer)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"cannot open the database {path}: {error}") from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Yield the writing connection inside one transaction, committed at the end."""
-        with self._write_lock:
-            if self._writer.in_transaction:  # the caller already holds the transaction
-                yield self._writer
-                return
-            self._writer.execute("BEGIN IMMEDIATE")
+        """Yield the writing connection inside one transaction, on disk at the end."""
+        if self._owner == threading.get_ident():  # the caller already holds the transaction
+            yield self._writer
+            return
+        with self._hold_writer() as batch, _savepoint(self._writer):
+            yield self._writer
+        batch.wait()
+
+    @contextmanager
+    def _hold_writer(self) -> Iterator[_Batch]:
+        """Hold the writer inside an open batch; the last of those that queue up commits it."""
+        with self._count_lock:
+            self._n_waiting += 1
+        self._write_lock.acquire()
+        with self._count_lock:
+            self._n_waiting -= 1
+        self._owner = threading.get_ident()
+        try:
+            if not self._writer.in_transaction:
+                self._writer.execute("BEGIN IMMEDIATE")
+                self._batch = _Batch()
+            batch = self._batch
             try:
-                yield self._writer
-            except BaseException:
-                self._writer.rollback()
-                raise
+                yield batch
+            finally:
+                batch.size += 1
+                # SQLite itself ends a transaction that it cannot go on with, as on a full disk.
+                lost = not self._writer.in_transaction
+                if lost or not self._n_waiting or batch.size >= _MAX_BATCH:
+                    self._commit(batch)
+        finally:
+            self._owner = None
+            self._write_lock.release()
+
+    def _commit(self, batch: _Batch) -> None:
+        try:
+            if not self._writer.in_transaction:
+                raise sqlite3.OperationalError("the disk refused the transaction")
             self._writer.commit()
+        except sqlite3.Error as error:
+            batch.error = error
+            self._writer.rollback()
+        finally:
+            batch.ended.set()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -76,12 +137,31 @@ class Database:
             except queue.Full:
                 reader.close()
 
+    def fold_log(self) -> None:
+        """Copy the write-ahead log into the file, beside the writer, so that no commit has to."""
+        with self.read() as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def close(self) -> None:
         """Close every connection; the write-ahead log is folded into the file."""
         while not self._readers.empty():
             self._readers.get_nowait().close()
         with self._write_lock:
             self._writer.close()
+
+
+@contextmanager
+def _savepoint(db: Connection) -> Iterator[None]:
+    """Undo what the block wrote, and nothing else, if it fails."""
+    db.execute("SAVEPOINT member")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK TO member")
+            db.execute("RELEASE member")
+        raise
+    db.execute("RELEASE member")
 
 
 def connect(path: Path) -> Connection:
