@@ -10,18 +10,22 @@ from importlib import resources
 from importlib.metadata import version
 from typing import Any, Final
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
 
+from report.controls import judge_controls
 from report.figures.palette import TEMPLATES
 from report.html_cells import GROUP_TITLES, CellPicture
+from report.html_controls import build_controls
 from report.html_sections import Section
 from report.html_verdict import (
-    build_confusion,
     build_curves,
     build_repetition,
     build_settings,
     build_table,
 )
+from report.html_winner import build_breakdown, build_cells, build_mistakes
 from report.verdict import Verdict
 from report.words import SYNTHETIC_NOTE, describe
 
@@ -32,10 +36,12 @@ class Extras:
 
     Args:
         cells: Pictures of cells of the best configuration.
+        foci: (N,) number of foci in each cell of its predictions, in their order.
         made_at: When the page was made.
     """
 
     cells: Sequence[CellPicture] = ()
+    foci: NDArray[np.int64] | None = None
     made_at: datetime | None = None
 
 
@@ -78,8 +84,10 @@ def build_sections(verdict: Verdict, extras: Extras) -> list[Section]:
         build_table(verdict),
         build_curves(verdict),
         build_settings(verdict),
-        build_confusion(verdict),
-        Section("cells", "Cells", cells=extras.cells),
+        build_controls(verdict, judge_controls(verdict)),
+        build_mistakes(verdict),
+        build_breakdown(verdict, extras.foci),
+        build_cells(verdict, extras.cells),
         build_repetition(verdict),
     ]
 

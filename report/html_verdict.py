@@ -7,25 +7,18 @@ from typing import Any, Final
 import yaml
 
 from report import metrics
-from report.confusion import count_confusion
-from report.estimates import find_predictions
-from report.figures.confusion import draw_confusion
 from report.figures.curves import Role, collect_curves, draw_curves
 from report.figures.parallel import draw_parallel
 from report.figures.scatter import Column, draw_scatter
 from report.goals import Goal
 from report.html_sections import Block, Cell, Missing, Section, Table, number, setting
 from report.intervals import Interval
-from report.scores import ACCURACY, METRICS, Metric, decide_cells
+from report.scores import ACCURACY, METRICS, Metric
 from report.verdict import Row, Verdict
 from report.words import name_goal, name_row, name_share, show, show_value
 
 _STATE_TONES: Final = {"finished": "", "failed": "bad", "crashed": "bad"}
 _TONES: Final = {"reached": "good", "likely": "close", "not reached": "", "no result": ""}
-NO_PREDICTIONS: Final = Missing(
-    "The best configuration kept no predictions of single cells: it is still running, or was made "
-    "by an older version. A run that ends keeps them; work the sweep off again to have them."
-)
 
 
 def build_table(verdict: Verdict) -> Section:
@@ -176,16 +169,6 @@ def build_settings(verdict: Verdict, most_important: str | None = None) -> Secti
         synthetic=verdict.synthetic,
     )
     return Section("settings", "Settings and results", figures=[parallel, scatter])
-
-
-def build_confusion(verdict: Verdict) -> Section:
-    """Build the confusion matrix of the best configuration."""
-    found = find_predictions(verdict.best.run)
-    if found is None:
-        return Section("confusion", "What is taken for what", missing=[NO_PREDICTIONS])
-    counts = count_confusion(found.truth, decide_cells(found), found.label_names)
-    figure = draw_confusion(counts, "best configuration", verdict.synthetic)
-    return Section("confusion", "What is taken for what", figures=[figure])
 
 
 def build_repetition(verdict: Verdict) -> Section:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report import metrics
+from report.calibration import Bin, Calibration
 from report.confusion import Confusion
 from report.figures.confusion import draw_confusion
 from report.figures.curves import Curve, collect_curves, draw_curves
@@ -19,7 +20,7 @@ from report.figures.figure import Figure, escape_text
 from report.figures.importance import Bar, draw_importance, draw_interaction
 from report.figures.palette import TEMPLATES
 from report.figures.parallel import draw_parallel, scale_axis
-from report.figures.reliability import Bin, draw_reliability
+from report.figures.reliability import draw_reliability
 from report.figures.scatter import Column, draw_scatter
 from report.records import REPLICATE, RunRecord, SweepRecord
 
@@ -52,6 +53,12 @@ CONFUSION = Confusion(
     ("Fe, 0.82 Gy", "X-ray, 1.0 Gy"),
     ("Fe, 0.82 Gy", "X-ray, 1.0 Gy", "other"),
     np.array([[80, 15, 5], [30, 70, 0]]),
+)
+CALIBRATION = Calibration(
+    (Bin(0, 0.5, 0, None, None), Bin(0.5, 0.75, 40, 0.7, 0.6), Bin(0.75, 1, 90, 0.9, 1.0)),
+    error=0.1,
+    confidence=0.84,
+    right=0.88,
 )
 SETTINGS = [{"model": "lenet5", "batch_size": 16}, {"model": "mlp", "batch_size": 64}]
 
@@ -88,7 +95,7 @@ def draw_all(synthetic: bool = True) -> list[Figure]:
             synthetic=synthetic,
         ),
         draw_confusion(CONFUSION, "best configuration", synthetic),
-        draw_reliability([Bin(0.7, 0.6, 40, 0.5, 0.7), Bin(0.9, 0.85, 100)], 0.06, synthetic),
+        draw_reliability(CALIBRATION, synthetic),
         draw_estimates(
             dots,
             "The winner against its controls",

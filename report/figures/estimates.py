@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from report.figures import palette
 from report.figures.figure import Figure, build_layout, draw_level, escape_text, title_figure
+
+_MOST_ROOMY: Final = 12
+"""More dots than these stand closer and want a page's width."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,8 @@ def draw_estimates(
     }
     layout = build_layout(
         full_title,
-        150 + 34 * len(dots),
-        xaxis={"title": {"text": x_title}, "tickformat": ".0%"},
+        150 + (34 if len(dots) <= _MOST_ROOMY else 20) * len(dots),
+        xaxis={"title": {"text": x_title}, "tickformat": ".0%", "range": _find_span(dots, levels)},
         yaxis={"type": "category", "autorange": "reversed"},
         shapes=[],
         annotations=[],
@@ -88,11 +92,22 @@ def draw_estimates(
         drawn["annotations"][0]["yshift"] = 16 * i  # two near each other would overlap
         layout["shapes"] += drawn["shapes"]
         layout["annotations"] += drawn["annotations"]
-    return Figure(name, full_title, describe_estimates(dots, x_title), (trace,), layout)
+    words = describe_estimates(dots, x_title)
+    return Figure(name, full_title, words, (trace,), layout, wide=len(dots) > _MOST_ROOMY)
+
+
+def _find_span(dots: Sequence[Dot], levels: Sequence[Level]) -> list[float]:
+    """Return an axis that holds all; plotly's own makes room for the writing instead."""
+    values = [level.value for level in levels]
+    for dot in dots:
+        values += [value for value in (dot.value, dot.low, dot.high) if value is not None]
+    room = 0.04 * (max(values) - min(values)) or 0.05
+    return [min(values) - room, max(values) + room]
 
 
 def _label(dot: Dot) -> str:
-    return escape_text(dot.name) + ("" if dot.n is None else f" (n {dot.n:,})")
+    name = escape_text(dot.name).replace(" (", "<br>(")
+    return name + ("" if dot.n is None else f" (n {dot.n:,})")
 
 
 def describe_estimates(dots: Sequence[Dot], measured: str = "accuracy") -> str:

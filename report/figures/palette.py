@@ -24,8 +24,8 @@ COLORWAY: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 """One colour a thing compared; with more than six, use dashes too (`DASHES`)."""
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
-RAMP: Final = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d")
-"""Five steps of viridis, low to high, without its ends: they drown in black and in white."""
+RAMP: Final = ("#6f4ea0", "#4a6fae", "#2f8f9d", "#2fa57a", "#5fbf52")
+"""Five steps after viridis, low to high, without its ends: they drown in black and in white."""
 HEAT: Final = "Cividis"
 """Colours of heat maps, by plotly's name; their cells carry the numbers as well."""
 

@@ -1,41 +1,24 @@
 """Calibration: whether cells given 80 % are right in 80 of 100 cases."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
+from report.calibration import Bin, Calibration
 from report.figures import palette
 from report.figures.figure import Figure, build_layout, title_figure
+from report.intervals import wilson_interval
 
 
-@dataclass(frozen=True)
-class Bin:
-    """Cells whose confidence is about the same.
+def draw_reliability(calibration: Calibration, synthetic: bool = False) -> Figure:
+    """Draw how often statements are right against how sure the network is of them.
 
-    Args:
-        confidence: Their mean confidence, in [0, 1].
-        right: Share of them that is right.
-        n: How many.
-        low, high: Interval of `right`; None where there is none.
-    """
-
-    confidence: float
-    right: float
-    n: int
-    low: float | None = None
-    high: float | None = None
-
-
-def draw_reliability(bins: Sequence[Bin], ece: float | None, synthetic: bool = False) -> Figure:
-    """Draw how often cells are right against how sure the network is.
+    Bars are Wilson's 95 % intervals, statements taken as independent.
 
     Args:
-        bins: Cells by confidence; empty ones are left out.
-        ece: Expected calibration error, a share.
+        calibration: Statements by confidence.
         synthetic: Whether the images are made.
     """
     title = title_figure("Confidence and truth", synthetic)
-    shown = [one for one in bins if one.n]
-    largest = max((one.n for one in shown), default=1)
+    shown = [(one, *_read_bin(one)) for one in calibration.bins if one.n]
+    largest = max((one.n for one, _, _ in shown), default=1)
+    ends = [wilson_interval(right, one.n) for one, _, right in shown]
     diagonal = {
         "type": "scatter",
         "mode": "lines",
@@ -48,25 +31,25 @@ def draw_reliability(bins: Sequence[Bin], ece: float | None, synthetic: bool = F
     trace = {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": "cells by confidence",
-        "x": [one.confidence for one in shown],
-        "y": [one.right for one in shown],
+        "name": "by confidence",
+        "x": [confidence for _, confidence, _ in shown],
+        "y": [right for _, _, right in shown],
         "line": {"color": palette.BLUE, "width": 2},
-        # area by number of cells, and never too small to see
-        "marker": {"size": [round(7 + 15 * (one.n / largest) ** 0.5, 1) for one in shown]},
+        # area by number, and never too small to see
+        "marker": {"size": [round(7 + 15 * (one.n / largest) ** 0.5, 1) for one, _, _ in shown]},
         "error_y": {
             "type": "data",
-            "array": [0.0 if one.high is None else one.high - one.right for one in shown],
-            "arrayminus": [0.0 if one.low is None else one.right - one.low for one in shown],
+            "array": [end.high - right for end, (_, _, right) in zip(ends, shown, strict=True)],
+            "arrayminus": [right - end.low for end, (_, _, right) in zip(ends, shown, strict=True)],
             "color": palette.GREY,
             "thickness": 2,
             "width": 4,
         },
-        "text": [f"{one.n:,} cells" for one in shown],
+        "text": [f"{one.n:,}" for one, _, _ in shown],
         "hovertemplate": "%{text}: confidence %{x:.0%}, right %{y:.0%}<extra></extra>",
     }
-    low = min((min(one.confidence, one.right, one.low or 1) for one in shown), default=0.0)
-    span = [max(0.0, low - 0.05), 1.03]
+    lowest = [min(confidence, end.low) for end, (_, confidence, _) in zip(ends, shown, strict=True)]
+    span = [max(0.0, min(lowest, default=0.0) - 0.05), 1.03]
     layout = build_layout(
         title,
         420,
@@ -74,21 +57,22 @@ def draw_reliability(bins: Sequence[Bin], ece: float | None, synthetic: bool = F
         yaxis={"title": {"text": "share that is right"}, "tickformat": ".0%", "range": span},
         showlegend=True,
     )
-    words = describe_reliability(bins, ece)
+    words = describe_reliability(calibration)
     return Figure("reliability", title, words, (diagonal, trace), layout)
 
 
-def describe_reliability(bins: Sequence[Bin], ece: float | None) -> str:
+def _read_bin(one: Bin) -> tuple[float, float]:
+    assert one.confidence is not None and one.right is not None  # it has statements
+    return one.confidence, one.right
+
+
+def describe_reliability(calibration: Calibration) -> str:
     """Say in words how far confidence and truth are apart, and on which side."""
-    shown = [one for one in bins if one.n]
-    if not shown:
-        return "No cell has a probability."
-    n = sum(one.n for one in shown)
-    gap = sum(one.n * (one.confidence - one.right) for one in shown) / n
-    side = "too sure of itself" if gap > 0 else "too unsure of itself"
-    words = (
-        f"{n:,} cells by how sure the network is; larger dots are more cells. "
-        f"On average it is {side} by {abs(gap):.1%}"
-    )
-    words += "." if ece is None else f"; the expected calibration error is {ece:.1%}."
-    return words.replace("%", " %")
+    n = sum(one.n for one in calibration.bins)
+    gap = abs(calibration.confidence - calibration.right)
+    side = "too sure of itself" if calibration.is_overconfident else "less sure than it could be"
+    return (
+        f"{n:,} statements by how sure the network is; larger dots are more of them. On average "
+        f"it is {side}, by {gap:.1%}; its expected calibration error is {calibration.error:.1%}. "
+        "On the dashed line it would be right as often as it says."
+    ).replace("%", " %")
