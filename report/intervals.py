@@ -33,7 +33,7 @@ N_DRAWS: Final = 4000
 _MAX_VALUES = 64  # distinct scores up to which cells are drawn exactly, not as their normal limit
 
 Draws = NDArray[np.float64]
-Method = Literal["wells", "cells", "wilson"]
+Method = Literal["wells", "cells", "wilson", "runs"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Interval:
     Args:
         low, high: Its ends.
         level: The confidence, 0.95 say.
-        method: "wells" (two-stage bootstrap), "cells" (bootstrap of independent cells) or
-            "wilson" (the formula for a share of independent cells).
+        method: "wells" (two-stage bootstrap), "cells" (bootstrap of independent cells), "wilson"
+            (the formula for a share of independent cells) or "runs" (bootstrap of runs).
     """
 
     low: float
