@@ -15,6 +15,9 @@ from data.splits import check_method
 
 ModelName = Literal["lenet5", "mlp", "sklearn-mlp"]
 TaskName = Literal["single-label", "multi-label"]
+ControlName = Literal[
+    "none", "background", "nucleus", "shuffled-labels", "histogram", "brightness", "sham"
+]
 
 
 def _refuse_disguised_number(value: Any) -> Any:
@@ -52,6 +55,8 @@ class RunConfig(BaseModel):
     weight_decay: Number = Field(default=0.0, ge=0, le=10)
     """L2 coefficient added to the gradient."""
     seed: Integer = Field(default=42, ge=0, lt=2**32)
+    control: ControlName = "none"
+    """What is kept from the model, to see what a score can rest on; see agent.controls."""
 
     @validates("subset")
     @classmethod

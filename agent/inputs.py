@@ -11,6 +11,7 @@ from agent import home
 from agent.config import RunConfig
 from agent.errors import ConfigError
 from data.audit import audit_labels
+from data.blank import SHOWN, blank_cache
 from data.cache import CacheSettings, ImageCache, build_cache, open_cache
 from data.catalog import Catalog, Subset, read_catalog, select
 from data.errors import CatalogError
@@ -21,6 +22,8 @@ from data.splits import Split, make_split
 
 MAX_REJECTED = "BPSWEEP_MAX_REJECTED"
 """The variable that says how many unusable image files may be left out."""
+
+_SHUFFLED = 1  # stream of random numbers of a run's seed
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,19 @@ def load_inputs(config: RunConfig, data_dir: Path, cache_root: Path) -> Inputs:
 
     Raises:
         DataError: Labels, images or split are not usable; the message says which and why.
+        ConfigError: The control "sham" on a subset with irradiated cells.
     """
     catalog = load_catalog(data_dir, config.subset)
+    if config.control == "sham" and (catalog.table["dose_gy"] > 0).any():
+        raise ConfigError(
+            f"control='sham' with subset={config.subset!r}, which has irradiated cells: it asks "
+            "whether unirradiated ones can be told apart; take a subset as low-4h."
+        )
     cache = load_cache(catalog, CacheSettings(config.image_size, config.geometry), cache_root)
     catalog = cache.catalog  # without the unusable files that the user allowed to leave out
+    for shown in SHOWN:
+        if config.control == shown:
+            cache = blank_cache(cache, shown)
     split = make_split(catalog, config.split, with_test=config.test_part)
     labels = encode_labels(catalog, config.task)
     audit = audit_labels(catalog, config.task, split)
@@ -85,9 +97,21 @@ def load_inputs(config: RunConfig, data_dir: Path, cache_root: Path) -> Inputs:
         label_names=LABEL_NAMES[config.task],
         labels=labels,
         audit_line=audit.line,
-        training=_make_loader(config, cache, labels, split, training=True),
+        training=_make_loader(
+            config, cache, shuffle_labels(config, labels, split), split, training=True
+        ),
         validation=_make_loader(config, cache, labels, split, training=False),
     )
+
+
+def shuffle_labels(config: RunConfig, labels: NDArray[np.uint8], split: Split) -> NDArray[np.uint8]:
+    """Give the labels (N, L) to train on: under "shuffled-labels" other training images' labels."""
+    if config.control != "shuffled-labels":
+        return labels
+    shuffled = labels.copy()
+    order = np.random.default_rng((config.seed, _SHUFFLED)).permutation(split.train)
+    shuffled[split.train] = labels[order]
+    return shuffled
 
 
 def load_cache(

@@ -11,6 +11,7 @@ from agent.config import RunConfig
 from agent.engine import Engine, Weights, build_engine, is_exclusive
 from agent.errors import DivergedError
 from agent.inputs import Inputs
+from agent.simple import build_simple_engine
 from data.loader import Batch
 from report import metrics
 
@@ -69,7 +70,9 @@ def train(
         KeyboardInterrupt: Told to stop before the first epoch ended.
         DivergedError: The training or validation loss became infinite or NaN.
     """
-    engine = build_engine(config, inputs.n_labels, inputs.training)
+    engine = build_simple_engine(config, inputs) or build_engine(
+        config, inputs.n_labels, inputs.training
+    )
     result: TrainResult | None = None
     started_s = time.perf_counter()
     try:
