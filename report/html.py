@@ -21,11 +21,13 @@ from report.html_controls import build_controls
 from report.html_sections import Section
 from report.html_verdict import (
     build_curves,
+    build_importance,
     build_repetition,
     build_settings,
     build_table,
 )
 from report.html_winner import build_breakdown, build_cells, build_mistakes
+from report.importance import weigh_parameters
 from report.verdict import Verdict
 from report.words import SYNTHETIC_NOTE, describe
 
@@ -84,6 +86,7 @@ def build_sections(verdict: Verdict, extras: Extras) -> list[Section]:
         build_table(verdict),
         build_curves(verdict),
         build_settings(verdict),
+        build_importance(verdict, weigh_parameters(verdict.sweep, verdict.goal)),
         build_controls(verdict, judge_controls(verdict)),
         build_mistakes(verdict),
         build_breakdown(verdict, extras.foci),

@@ -8,10 +8,13 @@ import yaml
 
 from report import metrics
 from report.figures.curves import Role, collect_curves, draw_curves
+from report.figures.figure import Figure
+from report.figures.importance import draw_importance, draw_interaction
 from report.figures.parallel import draw_parallel
 from report.figures.scatter import Column, draw_scatter
 from report.goals import Goal
 from report.html_sections import Block, Cell, Missing, Section, Table, number, setting
+from report.importance import MIN_RUNS, Importance
 from report.intervals import Interval
 from report.scores import ACCURACY, METRICS, Metric
 from report.verdict import Row, Verdict
@@ -130,21 +133,13 @@ def _agent(verdict: Verdict) -> str:
     return f"wandb agent {verdict.sweep.path}"
 
 
-def build_settings(verdict: Verdict, most_important: str | None = None) -> Section:
-    """Build parallel coordinates, and a scatter of the metric against one swept parameter.
-
-    Args:
-        verdict: The verdict.
-        most_important: The parameter to draw the metric against; by default the first swept.
-    """
+def build_settings(verdict: Verdict) -> Section:
+    """Build parallel coordinates."""
     goal, rows = verdict.goal, verdict.rows
-    if not verdict.best.swept:
-        gone = Missing("Nothing was swept: one configuration has no settings to compare.")
-        return Section("settings", "Settings and results", missing=[gone])
-    if verdict.best.value is None:
-        gone = Missing("No configuration has a result yet.", _agent(verdict))
-        return Section("settings", "Settings and results", missing=[gone])
-    parallel = draw_parallel(
+    missing = _find_missing(verdict)
+    if missing is not None:
+        return Section("settings", "Settings and results", missing=[missing])
+    figure = draw_parallel(
         [row.swept for row in rows],
         [row.value for row in rows],
         goal.metric.words,
@@ -152,9 +147,39 @@ def build_settings(verdict: Verdict, most_important: str | None = None) -> Secti
         verdict.synthetic,
         goal.metric.higher_is_better,
     )
-    name = most_important or next(iter(verdict.best.swept))
+    return Section("settings", "Settings and results", figures=[figure])
+
+
+def _find_missing(verdict: Verdict) -> Missing | None:
+    if not verdict.best.swept:
+        return Missing("Nothing was swept: one configuration has no settings to compare.")
+    if verdict.best.value is None:
+        return Missing("No configuration has a result yet.", _agent(verdict))
+    return None
+
+
+def build_importance(verdict: Verdict, importance: Importance | None) -> Section:
+    """Build what mattered: each setting's share, the top two together, and the first as dots."""
+    missing = _find_missing(verdict)
+    if missing is None and importance is None:
+        missing = Missing(
+            f"What mattered is said of {MIN_RUNS} runs or more with different settings and results."
+        )
+    if missing is not None or importance is None:
+        return Section("importance", "What mattered", missing=[missing] if missing else [])
+    figures = [draw_importance(importance, verdict.synthetic)]
+    if importance.interaction is not None:
+        figures.append(
+            draw_interaction(importance.interaction, importance.metric, verdict.synthetic)
+        )
+    figures.append(_draw_scatter(verdict, importance.factors[0].name))
+    return Section("importance", "What mattered", figures=figures)
+
+
+def _draw_scatter(verdict: Verdict, name: str) -> Figure:
+    goal, rows = verdict.goal, verdict.rows
     ends = [row.interval for row in rows]
-    scatter = draw_scatter(
+    return draw_scatter(
         Column(name, tuple(row.swept[name] for row in rows)),
         Column(
             goal.metric.words,
@@ -168,7 +193,6 @@ def build_settings(verdict: Verdict, most_important: str | None = None) -> Secti
         target=goal.target,
         synthetic=verdict.synthetic,
     )
-    return Section("settings", "Settings and results", figures=[parallel, scatter])
 
 
 def build_repetition(verdict: Verdict) -> Section:

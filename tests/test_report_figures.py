@@ -17,11 +17,13 @@ from report.figures.confusion import draw_confusion
 from report.figures.curves import Curve, collect_curves, draw_curves
 from report.figures.estimates import Dot, Level, draw_estimates
 from report.figures.figure import Figure, escape_text
-from report.figures.importance import Bar, draw_importance, draw_interaction
+from report.figures.importance import draw_importance, draw_interaction
 from report.figures.palette import TEMPLATES
 from report.figures.parallel import draw_parallel, scale_axis
 from report.figures.reliability import draw_reliability
 from report.figures.scatter import Column, draw_scatter
+from report.importance import Factor, Importance, Interaction
+from report.intervals import Interval
 from report.records import REPLICATE, RunRecord, SweepRecord
 
 LONGEST_TITLE = 48
@@ -54,6 +56,15 @@ CONFUSION = Confusion(
     ("Fe, 0.82 Gy", "X-ray, 1.0 Gy", "other"),
     np.array([[80, 15, 5], [30, 70, 0]]),
 )
+INTERACTION = Interaction(
+    "learning_rate",
+    "batch_size",
+    ("0.1", "0.2"),
+    ("16", "32"),
+    np.array([[0.7, np.nan], [0.8, 0.6]]),
+    np.array([[1, 0], [1, 1]]),
+    0.05,
+)
 CALIBRATION = Calibration(
     (Bin(0, 0.5, 0, None, None), Bin(0.5, 0.75, 40, 0.7, 0.6), Bin(0.75, 1, 90, 0.9, 1.0)),
     error=0.1,
@@ -61,6 +72,22 @@ CALIBRATION = Calibration(
     right=0.88,
 )
 SETTINGS = [{"model": "lenet5", "batch_size": 16}, {"model": "mlp", "batch_size": 64}]
+
+
+def make_importance(*shares: float, explained: float = 0.7) -> Importance:
+    """Make settings a, b, ... with these shares, each known to 0.15."""
+    factors = [
+        Factor(
+            name=name,
+            share=share,
+            interval=Interval(max(0.0, share - 0.15), share + 0.15, 0.95, "runs"),
+            direction="higher is better",
+            best=16,
+            first=share,
+        )
+        for name, share in zip("abc", shares, strict=False)
+    ]
+    return Importance("accuracy", tuple(factors), INTERACTION, 27, 0.03, explained)
 
 
 def draw_all(synthetic: bool = True) -> list[Figure]:
@@ -85,15 +112,8 @@ def draw_all(synthetic: bool = True) -> list[Figure]:
             target=0.8,
             synthetic=synthetic,
         ),
-        draw_importance(
-            [Bar("learning_rate", 0.6, 0.4, 0.8, 1), Bar("batch_size", 0.1)], synthetic=synthetic
-        ),
-        draw_interaction(
-            ("lr", "batch_size"),
-            ([0.1, 0.2], [16, 32]),
-            [[0.7, None], [0.8, 0.6]],
-            synthetic=synthetic,
-        ),
+        draw_importance(make_importance(0.6, 0.1), synthetic=synthetic),
+        draw_interaction(INTERACTION, "accuracy", synthetic=synthetic),
         draw_confusion(CONFUSION, "best configuration", synthetic),
         draw_reliability(CALIBRATION, synthetic),
         draw_estimates(
@@ -177,11 +197,16 @@ def test_confusion_shares_are_of_rows() -> None:
     assert "X-ray, 1.0 Gy taken for Fe, 0.82 Gy: 30 of 100" in figure.words
 
 
-def test_importance_says_when_the_order_is_open() -> None:
-    sure = draw_importance([Bar("a", 0.7, 0.6, 0.8), Bar("b", 0.1, 0.0, 0.2)])
-    open_order = draw_importance([Bar("a", 0.5, 0.3, 0.7), Bar("b", 0.4, 0.2, 0.6)])
-    assert "order is open" not in sure.words
-    assert "order is open" in open_order.words
+def test_importance_says_when_the_order_is_open_and_when_it_is_chance() -> None:
+    assert "overlap" not in draw_importance(make_importance(0.8, 0.1)).words
+    assert "overlap" in draw_importance(make_importance(0.5, 0.4)).words
+    assert "chance" in draw_importance(make_importance(0.8, 0.1, explained=0.0)).words
+
+
+def test_interaction_leaves_out_what_was_not_run() -> None:
+    figure = draw_interaction(INTERACTION, "accuracy")
+    assert figure.data[0]["z"] == [[0.7, None], [0.8, 0.6]]
+    assert "80.0 %, at learning_rate 0.2 and batch_size 16" in figure.words
 
 
 @given(name=st.text(alphabet="<>&\"'a/:=%{}", max_size=30))

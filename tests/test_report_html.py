@@ -25,7 +25,10 @@ SECTIONS = (
     "configurations",
     "curves",
     "settings",
+    "importance",
+    "controls",
     "confusion",
+    "breakdown",
     "cells",
     "repeat",
 )

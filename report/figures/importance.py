@@ -1,167 +1,134 @@
-"""What mattered: a bar a swept parameter, and how the top two act together."""
+"""What mattered: a bar a swept setting, and how the top two act together."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from report.figures import palette
 from report.figures.figure import Figure, build_layout, escape_text, title_figure
+from report.importance import Factor, Importance, Interaction
+from report.scores import METRICS
 from report.words import show
 
 
-@dataclass(frozen=True)
-class Bar:
-    """The importance of one parameter.
-
-    Args:
-        name: The parameter, or two joined by " x ".
-        value: Share of the metric's variance over the sweep that it explains, in [0, 1].
-        low, high: Interval; None where there is none.
-        sign: +1 where more of it is better, -1 where less is; 0 for neither.
-    """
-
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    sign: int = 0
-
-
-def draw_importance(
-    bars: Sequence[Bar], metric: str = "accuracy", synthetic: bool = False
-) -> Figure:
-    """Draw importances, the largest on top, with their intervals."""
-    title = title_figure(f"What mattered for {metric}", synthetic)
-    ordered = sorted(bars, key=lambda bar: bar.value)
-    known = [bar for bar in ordered if bar.low is not None and bar.high is not None]
-    errors: dict[str, Any] = {}
-    if known:
-        errors["error_x"] = {
+def draw_importance(importance: Importance, synthetic: bool = False) -> Figure:
+    """Draw the share of each setting, the largest on top, and its interval."""
+    words = METRICS[importance.metric].words
+    title = title_figure(f"What mattered for {words}", synthetic)
+    ordered = list(reversed(importance.factors))
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "name": "share",
+        "x": [factor.share for factor in ordered],
+        "y": [_label(factor) for factor in ordered],
+        "marker": {"color": palette.BLUE},
+        "error_x": {
             "type": "data",
-            "array": [(bar.high or bar.value) - bar.value for bar in ordered],
-            "arrayminus": [
-                bar.value - (bar.low or 0.0) if bar in known else 0.0 for bar in ordered
-            ],
+            "array": [factor.interval.high - factor.share for factor in ordered],
+            "arrayminus": [factor.share - factor.interval.low for factor in ordered],
             "color": palette.GREY,
             "thickness": 2,
             "width": 5,
-        }
-    trace = {
-        "type": "bar",
-        "orientation": "h",
-        "x": [bar.value for bar in ordered],
-        "y": [_label(bar) for bar in ordered],
-        "marker": {"color": palette.BLUE},
+        },
         "hovertemplate": "%{y}: %{x:.0%}<extra></extra>",
-        **errors,
     }
     layout = build_layout(
         title,
-        150 + 46 * len(bars),
+        130 + 52 * len(ordered),
         xaxis={
-            "title": {"text": "share of variance explained"},
+            "title": {"text": "share of the variance"},
             "tickformat": ".0%",
             "rangemode": "tozero",
         },
         yaxis={"type": "category", "showgrid": False},
     )
-    return Figure("importance", title, describe_importance(bars, metric), (trace,), layout)
+    return Figure("importance", title, describe_importance(importance), (bars,), layout)
 
 
-_SIGNS = {1: "more is better", -1: "less is better", 0: ""}
+def _label(factor: Factor) -> str:
+    name = escape_text(factor.name)
+    return name if factor.direction is None else f"{name}<br><i>{factor.direction}</i>"
 
 
-def _label(bar: Bar) -> str:
-    sign = f"<br><i>{_SIGNS[bar.sign]}</i>" if bar.sign else ""
-    return f"{escape_text(bar.name)}{sign}"
-
-
-def describe_importance(bars: Sequence[Bar], metric: str = "accuracy") -> str:
-    """Say in words which parameter mattered most, and how surely."""
-    if not bars:
-        return "Nothing was swept, so nothing can have mattered."
-    first, *others = sorted(bars, key=lambda bar: -bar.value)
-    words = f"{first.name} mattered most for {metric}: {_write(first)}"
-    if others:
-        words += "; then " + ", ".join(f"{bar.name} {_write(bar)}" for bar in others[:4])
-    words += "."
-    if others and first.low is not None and (others[0].high or 0.0) > first.low:
-        words += (
-            f" The intervals of {first.name} and {others[0].name} overlap: their order is open."
+def describe_importance(importance: Importance) -> str:
+    """Say in words which settings mattered, and how surely."""
+    words = METRICS[importance.metric].words
+    first, *others = importance.factors
+    shares = "; ".join(_describe_factor(factor) for factor in (first, *others[:4]))
+    text = f"Share of the variance of {words} over {importance.n_runs} runs: {shares}."
+    if importance.explained <= 0:
+        text += " None of them foretells runs held out: it may all be chance."
+    elif others and others[0].interval.high > first.interval.low:
+        text += (
+            f" The intervals of {first.name} and {others[0].name} overlap; {first.name} mattered "
+            f"most in {first.first:.0%} of resamplings."
         )
-    return words.replace("%", " %")
+    if importance.explained > 0:
+        text += f" Together they foretell {importance.explained:.0%} of it for runs held out."
+    return text.replace("%", " %")
 
 
-def _write(bar: Bar) -> str:
-    spread = "" if bar.low is None else f" ({bar.low:.0%} to {bar.high:.0%})"
-    sign = f", {_SIGNS[bar.sign]}" if bar.sign else ""
-    return f"{bar.value:.0%}{spread}{sign}"
+def _describe_factor(factor: Factor) -> str:
+    ends = factor.interval
+    text = f"{factor.name} {factor.share:.0%} ({ends.low:.0%} to {ends.high:.0%})"
+    if factor.direction in ("higher is better", "higher is worse"):
+        text += f", {factor.direction}"
+    return text
 
 
-def draw_interaction(
-    names: tuple[str, str],
-    values: tuple[Sequence[Any], Sequence[Any]],
-    means: Sequence[Sequence[float | None]],
-    metric: str = "accuracy",
-    synthetic: bool = False,
-) -> Figure:
-    """Draw the mean metric over two parameters' values.
+def draw_interaction(interaction: Interaction, metric: str, synthetic: bool = False) -> Figure:
+    """Draw the mean metric over the values of two settings.
 
     Args:
-        names: The parameter of the rows and that of the columns.
-        values: R values of the rows, C of the columns.
-        means: (R, C) the metric, a share; None where no run has both values.
-        metric: What it is called.
+        interaction: The two settings.
+        metric: Name of the metric.
         synthetic: Whether the images are made.
     """
+    words = METRICS[metric].words
     title = title_figure("The two that mattered most", synthetic)
-    labels = tuple([escape_text(show(value)) for value in side] for side in values)
-    trace = {
+    means = interaction.means.tolist()
+    trace: dict[str, Any] = {
         "type": "heatmap",
-        "x": labels[1],
-        "y": labels[0],
-        "z": [list(row) for row in means],
-        "text": [["" if mean is None else f"{mean:.1%}" for mean in row] for row in means],
+        "x": [escape_text(value) for value in interaction.column_values],
+        "y": [escape_text(value) for value in interaction.row_values],
+        "z": [[None if math.isnan(mean) else mean for mean in row] for row in means],
+        "text": [["" if math.isnan(mean) else f"{mean:.1%}" for mean in row] for row in means],
         "texttemplate": "%{text}",
         "colorscale": palette.HEAT,
         "xgap": 2,
         "ygap": 2,
         "hoverongaps": False,
-        "colorbar": {"title": {"text": metric}, "tickformat": ".0%", "thickness": 12},
+        "colorbar": {"title": {"text": words}, "tickformat": ".0%", "thickness": 12},
         "hovertemplate": "%{yaxis.title.text} %{y}, %{xaxis.title.text} %{x}: %{text}"
         "<extra></extra>",
     }
+    axis: dict[str, Any] = {"type": "category", "showgrid": False}
     layout = build_layout(
         title,
-        200 + 48 * len(labels[0]),
-        xaxis={"type": "category", "title": {"text": escape_text(names[1])}, "showgrid": False},
-        yaxis={"type": "category", "title": {"text": escape_text(names[0])}, "showgrid": False},
+        200 + 48 * len(interaction.row_values),
+        xaxis={**axis, "title": {"text": escape_text(interaction.columns)}},
+        yaxis={**axis, "title": {"text": escape_text(interaction.rows)}},
     )
-    words = describe_interaction(names, values, means, metric)
-    return Figure("interaction", title, words, (trace,), layout)
+    return Figure("interaction", title, describe_interaction(interaction, metric), (trace,), layout)
 
 
-def describe_interaction(
-    names: tuple[str, str],
-    values: tuple[Sequence[Any], Sequence[Any]],
-    means: Sequence[Sequence[float | None]],
-    metric: str = "accuracy",
-) -> str:
-    """Say in words where the two parameters together do best and worst."""
+def describe_interaction(interaction: Interaction, metric: str) -> str:
+    """Say in words where the two settings together do best and worst."""
     cells = [
-        (mean, values[0][r], values[1][c])
-        for r, row in enumerate(means)
+        (mean, interaction.row_values[r], interaction.column_values[c])
+        for r, row in enumerate(interaction.means.tolist())
         for c, mean in enumerate(row)
-        if mean is not None
+        if not math.isnan(mean)
     ]
-    if not cells:
-        return f"No run has a result for {names[0]} and {names[1]} yet."
-    (worst, *low), (best, *high) = (
-        min(cells, key=lambda cell: cell[0]),
-        max(cells, key=lambda cell: cell[0]),
-    )
+    rows, columns = interaction.rows, interaction.columns
+    highest, lowest = max(cells), min(cells)
     return (
-        f"Mean {metric} by {names[0]} and {names[1]}: highest, {best:.1%}, at "
-        f"{show(high[0])} and {show(high[1])}; lowest, {worst:.1%}, at "
-        f"{show(low[0])} and {show(low[1])}."
+        f"Mean {METRICS[metric].words} by {rows} and {columns}: highest, {highest[0]:.1%}, at "
+        f"{_name(interaction, highest)}; lowest, {lowest[0]:.1%}, at {_name(interaction, lowest)}. "
+        f"{interaction.share:.0%} of the variance is explained by the two only together."
     ).replace("%", " %")
+
+
+def _name(interaction: Interaction, cell: Sequence[Any]) -> str:
+    return f"{interaction.rows} {show(cell[1])} and {interaction.columns} {show(cell[2])}"

@@ -73,10 +73,10 @@ def draw_scatter(
         "hovertemplate": "%{text}<br>%{x}, %{y}<extra></extra>",
         **_draw_errors(y, shown),
     }
-    layout = build_layout(title, 400, xaxis=_build_axis(x), yaxis=_build_axis(y))
+    layout = build_layout(title, 360, xaxis=_build_axis(x), yaxis=_build_axis(y))
     if target is not None:
         layout |= draw_level(target, "y", f"target {target:.0%}".replace("%", " %"))
-    return Figure("scatter", title, describe_scatter(x, y), (trace,), layout)
+    return Figure("scatter", title, describe_scatter(x, y), (trace,), layout, wide=True)
 
 
 def _draw_errors(y: Column, shown: Sequence[int]) -> dict[str, Any]:
