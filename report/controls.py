@@ -27,11 +27,11 @@ BRIGHTNESS: Final = "brightness"
 SHAM: Final = "sham"
 
 WORDS: Final = {
-    BACKGROUND: "background only (nucleus blanked)",
-    NUCLEUS: "nucleus only (background blanked)",
-    SHUFFLED: "shuffled training labels",
+    BACKGROUND: "background only",
+    NUCLEUS: "nucleus only",
+    SHUFFLED: "shuffled labels",
     HISTOGRAM: "intensity histogram",
-    BRIGHTNESS: "mean brightness alone",
+    BRIGHTNESS: "brightness alone",
     SHAM: "unirradiated cells",
 }
 """What each control is, for people."""

@@ -29,7 +29,7 @@ from report.scores import Scores
 from report.wells import Wells
 
 DEFAULT_LEVEL: Final = 0.95
-N_DRAWS: Final = 4000
+N_DRAWS: Final = 2000
 _MAX_VALUES = 64  # distinct scores up to which cells are drawn exactly, not as their normal limit
 
 Draws = NDArray[np.float64]

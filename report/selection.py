@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
+from scipy.stats import norm
 
 from report.choice import find_worth_interval, repeat_choice
 from report.estimates import Estimate, estimate_predictions, find_predictions
@@ -51,6 +52,7 @@ class Selection:
         raw: The winner's value.
         corrected: What it is likely to be worth on new wells of the same kind.
         interval: Of the corrected value.
+        probability: That what it is worth meets the target.
         unit: What was resampled: wells, or where a particle has fewer than four, fields of view
             (then differences between wells are left out), or cells.
         wins: Run id to the share of draws in which that run was the best.
@@ -61,6 +63,7 @@ class Selection:
     raw: float
     corrected: float
     interval: Interval
+    probability: float
     unit: Unit
     wins: Mapping[str, float]
 
@@ -95,12 +98,15 @@ def correct_selection(verdict: Verdict) -> Selection | None:
     raw = float(scores[best].mean())
     corrected = choice.worth if metric.higher_is_better else 1 - choice.worth
     interval = _orient(find_worth_interval(ranked, units, choice.worth, level), metric)
+    if unit != "wells":
+        interval = _widen(interval, corrected, found[best][0])
     return Selection(
         winner=found[best][0],
         n_configurations=len(found),
         raw=raw,
         corrected=corrected,
-        interval=interval if unit == "wells" else _widen(interval, corrected, found[best][0]),
+        interval=interval,
+        probability=_find_probability(corrected, interval, verdict.goal),
         unit=unit,
         wins={row.run.id: float(share) for (row, _), share in zip(found, choice.wins, strict=True)},
     )
@@ -122,6 +128,16 @@ def _widen(interval: Interval, corrected: float, winner: Row) -> Interval:
     low = min(interval.low, corrected - (value - own.low))
     high = max(interval.high, corrected + (own.high - value))
     return replace(interval, low=max(0.0, low), high=min(1.0, high))
+
+
+def _find_probability(corrected: float, interval: Interval, goal: Goal) -> float:
+    """Return the chance that the target is met, reading the interval as a normal distribution."""
+    width = interval.high - interval.low
+    if width == 0:
+        return float(goal.metric.meets(corrected, goal.target))
+    deviation = width / (2 * norm.ppf((1 + goal.level) / 2))
+    chance = float(norm.cdf((corrected - goal.target) / deviation))
+    return chance if goal.metric.higher_is_better else 1 - chance
 
 
 def read_test(verdict: Verdict) -> TestResult | None:

@@ -55,7 +55,7 @@ def _cells(row: Row, verdict: Verdict) -> tuple[str, ...]:
     if not row.estimates:
         return (*("-" for _ in METRICS), "-", "-", row.state)
     values = [_show_metric(row, name, verdict) for name in METRICS]
-    chance = "-" if row.probability is None else f"{row.probability:.0%}"
+    chance = "-" if row.probability is None else _show_chance(row.probability)
     status: str = row.status
     if row.first_epoch_at_target is not None:
         status += f", epoch {row.first_epoch_at_target}"
@@ -64,6 +64,13 @@ def _cells(row: Row, verdict: Verdict) -> tuple[str, ...]:
     if row.state != "finished":
         status += f" ({row.state})"
     return (*values, chance, str(row.best_epoch), status)
+
+
+def _show_chance(probability: float) -> str:
+    """Write a probability without claiming certainty."""
+    if not 0.01 <= probability <= 0.99:
+        return "<1%" if probability < 0.5 else ">99%"
+    return f"{probability:.0%}"
 
 
 def _show_metric(row: Row, name: str, verdict: Verdict) -> str:

@@ -16,19 +16,27 @@ SYNTHETIC_NOTE: Final = "Synthetic images: these figures say nothing about real 
 def describe(verdict: Verdict) -> list[str]:
     """Return the verdict in sentences: the audit, the count, the best, what to keep in mind."""
     lines = [f"Audit: {verdict.audit}."] if verdict.audit else []
-    lines += [_count(verdict), *_name_best(verdict), *_name_basis(verdict)]
-    if unfinished := [row for row in verdict.rows if row.state != "finished"]:
-        counts = Counter(row.state for row in unfinished)
-        listed = ", ".join(f"{count} {state}" for state, count in counts.items())
-        lines.append(f"Not finished: {listed}; their rows show the epochs they logged.")
-        errors = Counter(row.run.error for row in unfinished if row.run.error)
-        lines += [f"{count} failed with: {error}" for error, count in errors.most_common(3)]
-    if verdict.synthetic:
-        lines.append(SYNTHETIC_NOTE)
-    return lines
+    lines += [count_reached(verdict), *name_best(verdict)]
+    lines += [*name_basis(verdict), *name_unfinished(verdict)]
+    return [*lines, SYNTHETIC_NOTE] if verdict.synthetic else lines
 
 
-def _count(verdict: Verdict) -> str:
+def name_unfinished(verdict: Verdict) -> list[str]:
+    """Say which runs have not finished, and what the commonest errors are."""
+    unfinished = [row for row in verdict.rows if row.state != "finished"]
+    if not unfinished:
+        return []
+    counts = Counter(row.state for row in unfinished)
+    listed = ", ".join(f"{count} {state}" for state, count in counts.items())
+    errors = Counter(row.run.error for row in unfinished if row.run.error)
+    return [
+        f"Not finished: {listed}; their rows show the epochs they logged.",
+        *(f"{count} failed with: {error}" for error, count in errors.most_common(3)),
+    ]
+
+
+def count_reached(verdict: Verdict) -> str:
+    """Say how many configurations reach the target, and how many are likely to."""
     n, reached, likely = len(verdict.rows), verdict.n_reached, verdict.n_likely
     confidence = f"with {name_share(verdict.goal.level)} confidence"
     line = (
@@ -52,7 +60,8 @@ def _where(verdict: Verdict) -> str:
     return f" on {verdict.n_validation:,} validation {kind}{wells}"
 
 
-def _name_best(verdict: Verdict) -> list[str]:
+def name_best(verdict: Verdict) -> list[str]:
+    """Name the best configuration, its intervals, its chance and its seeds."""
     best, goal = verdict.best, verdict.goal
     if best.value is None or best.estimate is None:
         return ["No run has logged an epoch yet."]
@@ -67,10 +76,9 @@ def _name_best(verdict: Verdict) -> list[str]:
         line += f"; taking cells as independent it would be {name_ends(naive, goal.metric)}"
     lines = [line + "."]
     if best.probability is not None:
-        side = "at least" if goal.metric.higher_is_better else "at most"
         lines.append(
-            f"The chance that its true {goal.metric.words} is {side} {name_share(goal.target)} "
-            f"is {name_chance(best.probability)}."
+            f"The chance that its true {goal.metric.words} is {name_target(goal)} is "
+            f"{name_chance(best.probability)}."
         )
     if best.replicates is not None:
         spread = show_value(best.replicates.spread, goal.metric, digits=2)
@@ -78,7 +86,7 @@ def _name_best(verdict: Verdict) -> list[str]:
     return lines
 
 
-def _name_basis(verdict: Verdict) -> list[str]:
+def name_basis(verdict: Verdict) -> list[str]:
     """Say what the intervals rest on, where that is less than many wells."""
     methods = {row.interval.method for row in verdict.rows if row.interval is not None}
     lines = []
@@ -100,8 +108,13 @@ def name_goal(goal: Goal) -> str:
     """Name what is to be reached: "80 % validation accuracy"."""
     if goal.metric is ACCURACY:
         return f"{name_share(goal.target)} validation accuracy"
+    return f"a validation {goal.metric.words} of {name_target(goal)}"
+
+
+def name_target(goal: Goal) -> str:
+    """Name the side of the target that is good: "at least 80 %", "at most 0.2"."""
     side = "at least" if goal.metric.higher_is_better else "at most"
-    return f"a validation {goal.metric.words} of {side} {goal.target:g}"
+    return f"{side} {name_share(goal.target) if goal.metric is ACCURACY else f'{goal.target:g}'}"
 
 
 def name_row(row: Row) -> str:

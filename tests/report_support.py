@@ -1,0 +1,89 @@
+"""Made sweeps with predictions of which the truth is known, for the tests of report/."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+
+from report.predictions import Predictions
+from report.records import CONTROL, RunRecord, SweepRecord
+from report.scores import METRICS, score_cells
+from report.wells import group_wells
+
+PARTICLES = ("Fe", "X-ray")
+SETTINGS = {"batch_size": (16, 32, 64), "epochs": (5, 10, 15), "learning_rate": (3e-4, 5e-4, 1e-3)}
+
+
+def make_cells(n_cells: int = 1774, n_wells: int = 16, dose_gy: float | None = None) -> Predictions:
+    """Make cells of both particles, evenly over the wells, with nothing said of them yet."""
+    rng = np.random.default_rng(5)
+    number = np.arange(n_cells) % n_wells
+    iron = number < n_wells // 2
+    truth = np.stack([iron, ~iron], axis=1).astype(np.uint8)
+    irradiated = np.where(iron, 0.82, 1.0)
+    return Predictions(
+        cells=rng.permutation([f"c{i:05d}.tif" for i in range(n_cells)]),
+        plates=np.where(iron, "P242", "P280"),
+        wells=np.array([f"A{n % (n_wells // 2)}" for n in number]),
+        fields=rng.integers(1, 20, n_cells),
+        particles=np.where(iron, *PARTICLES),
+        doses_gy=irradiated if dose_gy is None else np.full(n_cells, dose_gy),
+        hours=np.full(n_cells, 4),
+        label_names=PARTICLES,
+        truth=truth,
+        probabilities=np.full((n_cells, 2), 0.5, dtype=np.float32),
+    )
+
+
+def say(cells: Predictions, accuracy: float, seed: int, well_spread: float = 0.0) -> Predictions:
+    """Let a model say something of cells: right with this probability, which wells may shift.
+
+    What it says has all grades of sureness, and is surer where it is right.
+    """
+    rng = np.random.default_rng(seed)
+    wells = sorted({*zip(cells.particles.tolist(), cells.wells.tolist(), strict=True)})
+    shift = dict(zip(wells, rng.normal(0, well_spread, len(wells)), strict=True))
+    shifts = [
+        shift[key] for key in zip(cells.particles.tolist(), cells.wells.tolist(), strict=True)
+    ]
+    right = rng.random(len(cells)) < accuracy + np.array(shifts)
+    sureness = np.where(right, rng.beta(4, 2, len(cells)), rng.beta(2, 2, len(cells)))
+    of_truth = np.where(right, 0.5 + sureness / 2, 0.5 - sureness / 2).astype(np.float32)
+    iron = cells.truth[:, 0] == 1
+    p_iron = np.where(iron, of_truth, 1 - of_truth)
+    return replace(cells, probabilities=np.stack([p_iron, 1 - p_iron], axis=1))
+
+
+def make_run(name: str, predictions: Predictions | None, **settings: object) -> RunRecord:
+    """Make a finished run of one epoch that logged what its predictions are worth."""
+    values = {}
+    if predictions is not None:
+        values = {one.key: float(score_cells(predictions, one).mean()) for one in METRICS.values()}
+    kind = str(settings.pop("kind", "train"))
+    epoch = {"epoch": 1, "train/loss": 0.5, "val/loss": 0.5, "train/elapsed_s": 10.0, **values}
+    provenance = {
+        "n_validation": 0 if predictions is None else len(predictions),
+        "synthetic": True,
+        "split_checksum": "s1",
+    }
+    config = {"split": "image", "seed": 42, "provenance": provenance, **settings}
+    return RunRecord(
+        name, f"run {name}", "finished", config, (epoch,), kind=kind, predictions=predictions
+    )
+
+
+def make_grid_sweep(runs_say: list[float], cells: Predictions, *beside: RunRecord) -> SweepRecord:
+    """Make a sweep over `SETTINGS` whose runs have these true accuracies (27 at most)."""
+    combinations = itertools.product(*SETTINGS.values())
+    runs = tuple(
+        make_run(f"r{i}", say(cells, accuracy, seed=i), **dict(zip(SETTINGS, values, strict=True)))
+        for i, (accuracy, values) in enumerate(zip(runs_say, combinations, strict=False))
+    )
+    parameters = {name: {"values": list(values)} for name, values in SETTINGS.items()}
+    config = {"parameters": {**parameters, "split": {"value": "image"}}}
+    return SweepRecord("me/bps/s1", "made", "FINISHED", config, runs, "http://here", beside)
+
+
+def make_control(name: str, accuracy: float, cells: Predictions, seed: int = 99) -> RunRecord:
+    """Make a control run whose model is right with this probability."""
+    return make_run(f"c-{name}", say(cells, accuracy, seed), control=name, kind=CONTROL)
