@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.context = context
-    app.state.board = Board(context.database)
+    app.state.board = Board(context.database, settings.store)
     app.add_exception_handler(ServerError, _answer_error)
     app.post("/graphql")(post_graphql)
     app.get("/healthz")(get_health)
@@ -111,6 +111,7 @@ async def _watch_leases(app: FastAPI) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        app.state.board.close()
         context.database.close()
 
 

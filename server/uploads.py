@@ -42,7 +42,7 @@ class Uploads:
 
     def locate_run_file(self, run_id: int, file_id: int) -> Path:
         """Return where a run's file lies."""
-        return self.folder / "runs" / str(int(run_id)) / str(int(file_id))
+        return locate_run_file(self.folder, run_id, file_id)
 
     def locate_blob(self, md5: str) -> Path:
         """Return where an artifact file with this MD5 (hex) lies.
@@ -96,6 +96,11 @@ class Uploads:
     def delete_run(self, run_id: int) -> None:
         """Delete every file of a run."""
         shutil.rmtree(self.folder / "runs" / str(int(run_id)), ignore_errors=True)
+
+
+def locate_run_file(folder: Path, run_id: int, file_id: int) -> Path:
+    """Return where a run's file lies in an uploads folder."""
+    return folder / "runs" / str(int(run_id)) / str(int(file_id))
 
 
 def check_name(name: str) -> str:

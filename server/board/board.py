@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from server import search
@@ -16,8 +17,8 @@ _MAX_SETS = 12
 class Board:
     """Hands out the followed runs of sweeps and projects; one a server."""
 
-    def __init__(self, database: Database) -> None:
-        self.verdicts = Verdicts()
+    def __init__(self, database: Database, store: Path) -> None:
+        self.verdicts = Verdicts(store)
         self._database = database
         self._sets: dict[tuple[str, int, str | None, bool], WatchedRuns] = {}
         self._lock = threading.Lock()
@@ -34,6 +35,10 @@ class Board:
     def watch_run(self, run: Row) -> WatchedRuns:
         """Return one run, up to date."""
         return self._watch("id", run["id"], None, largest=False)
+
+    def close(self) -> None:
+        """End what was started."""
+        self.verdicts.close()
 
     def _watch(
         self, scope: Scope, number: int, metric: str | None, *, largest: bool

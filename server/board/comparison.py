@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,11 @@ def read_run_predictions(db: Connection, context: Context, run: Row) -> Predicti
     file = files.find_file(db, run["id"], FILE_NAME)
     if file is None:
         return None
-    path = context.uploads.locate_run_file(run["id"], file["id"])
+    return read_file(context.uploads.locate_run_file(run["id"], file["id"]))
+
+
+def read_file(path: Path) -> Predictions | None:
+    """Read predictions; None where there is no such file, or it is another kind or too large."""
     if not path.is_file() or path.stat().st_size > _MAX_BYTES:
         return None
     try:

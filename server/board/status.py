@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from report.records import swept_names
-from report.verdict import DEFAULT_TARGET
+from report.scores import METRICS
 from server import search
 from server.board.board import read_metric
 from server.store import Connection, Row, agents, runs, sweeps, trials
 from server.store.watch import find_best, list_at_work, time_runs
 
-_ACCURACY = "val/accuracy"
 ALIVE_S = 30.0
 """An agent reports every 5 s."""
 _MAX_AGENTS = 200
@@ -104,7 +103,8 @@ def read_target(config: dict[str, Any]) -> float | None:
     target = metric.get("target")
     if isinstance(target, int | float) and not isinstance(target, bool):
         return float(target)
-    return DEFAULT_TARGET if metric.get("name") == _ACCURACY else None
+    known = (one.default_target for one in METRICS.values() if one.key == metric.get("name"))
+    return next(known, None)
 
 
 def list_swept(config: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:

@@ -1,145 +1,108 @@
-"""A sweep's verdict in the report's words, computed when someone looks and not too often."""
+"""Sweeps' verdicts in the report's words, computed beside the server and not too often."""
 
 import json
 import logging
-import math
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from report import metrics
-from report.goals import ReportError
-from report.predictions import FILE_NAME, Predictions
-from report.records import CONTROL, REPLICATE, TEST, TRAIN, RunRecord, SweepRecord
-from report.verdict import judge
-from report.words import describe
-from server import search
-from server.board.comparison import read_run_predictions
-from server.board.curves import RunCurves
-from server.board.rows import read_config
 from server.board.watched import WatchedRuns
-from server.context import Context
-from server.store import Connection, Row, files, runs
-from server.store.watch import list_watched
+from server.store import Row
 
 logger = logging.getLogger(__name__)
 
-_MAX_PREDICTIONS = 100
-"""Sweeps with more runs are judged by their curves alone: each file takes tens of milliseconds."""
-_PAUSE_S = 10.0
-_PAUSE_FACTOR = 20.0
-"""While a sweep is live, a twentieth of one core at most goes into its verdict."""
+_PAUSE_S = 5.0
+_PAUSE_FACTOR = 5.0
+"""While a sweep is live, a fifth of one core at most goes into its verdict."""
+_ANSWER_S = 300.0
+_MAX_KEPT = 50
 
 
 @dataclass
 class _Kept:
-    boot: str = ""
-    revision: int = -1
+    """A verdict, of which state of the sweep it is, and when the next may be asked for."""
+
+    of: tuple[str, int] = ("", -1)
     answer: dict[str, Any] = field(default_factory=dict)
     next_at: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Verdicts:
-    """The verdicts of the sweeps that pages look at; one a server."""
+    """The verdicts of the sweeps that pages look at; one a server.
 
-    def __init__(self) -> None:
+    A page never waits for a verdict: it gets the last one and is told whether that is current.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
         self._kept: dict[int, _Kept] = {}
-        self._predictions: dict[tuple[int, str], Predictions | None] = {}
+        self._asking = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._is_closed = False
 
-    def read(self, context: Context, sweep: Row, path: str, watched: WatchedRuns) -> dict[str, Any]:
-        """Return the verdict's sentences as of some recent revision; never waits for another."""
+    def read(self, sweep: Row, path: str, watched: WatchedRuns) -> dict[str, Any]:
+        """Return the last verdict on a sweep, and let a newer one be computed if it is old."""
         kept = self._kept.setdefault(sweep["id"], _Kept())
-        is_old = (kept.boot, kept.revision) != (watched.boot, watched.revision)
-        if is_old and time.monotonic() >= kept.next_at and kept.lock.acquire(blocking=False):
-            try:
-                started = time.monotonic()
-                boot, revision = watched.boot, watched.revision
-                kept.answer = self._judge(context, sweep, path, watched)
-                kept.boot, kept.revision = boot, revision
-                took_s = time.monotonic() - started
-                kept.next_at = time.monotonic() + max(_PAUSE_S, _PAUSE_FACTOR * took_s)
-            finally:
-                kept.lock.release()
-        is_current = (kept.boot, kept.revision) == (watched.boot, watched.revision)
-        return {**kept.answer, "current": is_current}
-
-    def _judge(
-        self, context: Context, sweep: Row, path: str, watched: WatchedRuns
-    ) -> dict[str, Any]:
-        with context.database.read() as db:
-            record = self._make_record(db, context, sweep, path, watched)
-        if not any(run.epochs for run in record.runs):
-            return {"sentences": []}
-        try:
-            return {"sentences": describe(judge(record))}
-        except ReportError as error:
-            return {"sentences": [], "problem": str(error)}
-
-    def _make_record(
-        self, db: Connection, context: Context, sweep: Row, path: str, watched: WatchedRuns
-    ) -> SweepRecord:
-        config, _ = search.read_config(sweep["config"])
-        found = list_watched(db, list(watched.entries))
-        curves = {number: entry.curves for number, entry in watched.entries.items()}
-        near = {"group": sweep["name"], "jobType": {"$in": [CONTROL, REPLICATE, TEST]}}
-        beside = runs.list_runs(db, sweep["project_id"], filters=near)
-        for run in beside:
-            curves[run["id"]] = RunCurves()
-            curves[run["id"]].update(db, run["id"])
-        with_cells = len(found) <= _MAX_PREDICTIONS
-
-        def make(listed: Sequence[Row]) -> tuple[RunRecord, ...]:
-            return tuple(
-                make_run_record(
-                    run,
-                    curves[run["id"]],
-                    self._read_predictions(db, context, run) if with_cells else None,
-                )
-                for run in listed
+        now = (watched.boot, watched.revision)
+        is_due = kept.of != now and time.monotonic() >= kept.next_at
+        if is_due and self._asking.acquire(blocking=False):
+            work = threading.Thread(
+                target=self._renew, args=(kept, sweep["id"], path, now), daemon=True
             )
+            work.start()
+        return {**kept.answer, "current": kept.of == now}
 
-        return SweepRecord(
-            path=path,
-            name=sweep["display_name"] or sweep["name"],
-            state=sweep["state"],
-            config=config,
-            runs=make(found),
-            url=f"/{path}",
-            beside=make(beside),
-        )
+    def close(self) -> None:
+        """End the process that computes, for good."""
+        self._is_closed = True
+        self._end_process()
 
-    def _read_predictions(self, db: Connection, context: Context, run: Row) -> Predictions | None:
-        file = files.find_file(db, run["id"], FILE_NAME)
-        if file is None or not file["md5"]:
-            return None
-        key = run["id"], file["md5"]
-        if key not in self._predictions:
-            while len(self._predictions) >= 4 * _MAX_PREDICTIONS:
-                self._predictions.pop(next(iter(self._predictions)))
-            self._predictions[key] = read_run_predictions(db, context, run)
-        return self._predictions[key]
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
 
+    def _renew(self, kept: _Kept, number: int, path: str, now: tuple[str, int]) -> None:
+        started = time.monotonic()
+        try:
+            kept.answer = self._ask({"sweep": number, "path": path})
+            kept.of = now
+        except (OSError, ValueError):
+            if not self._is_closed:
+                logger.exception("no verdict on sweep %s", path)
+        finally:
+            took_s = time.monotonic() - started
+            kept.next_at = time.monotonic() + max(_PAUSE_S, _PAUSE_FACTOR * took_s)
+            while len(self._kept) > _MAX_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._asking.release()
 
-def make_run_record(run: Row, curves: RunCurves, predictions: Predictions | None) -> RunRecord:
-    """Return a run as the report knows it."""
-    names = curves.names()
-    columns = {name: curves.values(name) for name in names}
-    lines = [
-        {name: columns[name][i] for name in names if not math.isnan(columns[name][i])}
-        for i in range(curves.n_lines)
-    ]
-    summary = json.loads(run["summary_metrics"])
-    error = summary.get("error")
-    return RunRecord(
-        id=run["name"],
-        name=run["display_name"],
-        state=run["state"],
-        config=read_config(run),
-        history=tuple(line for line in lines if metrics.EPOCH in line),
-        error=None if error is None else str(error),
-        kind=run["job_type"] or TRAIN,
-        predictions=predictions,
-    )
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        process = self._process
+        if process is None or process.poll() is not None:
+            self._end_process()
+            command = [sys.executable, "-m", "server.board.judge", str(self._store)]
+            process = self._process = subprocess.Popen(
+                command,
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        # One that hangs is ended, and reading from it with it.
+        timer = threading.Timer(_ANSWER_S, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+            answer: dict[str, Any] = json.loads(process.stdout.readline())
+        finally:
+            timer.cancel()
+        return answer

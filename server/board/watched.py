@@ -8,12 +8,13 @@ import json
 import secrets
 import threading
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 from server.board.curves import RunCurves
 from server.board.rows import describe_row
-from server.store import Database, Row
+from server.store import Connection, Row
 from server.store.watch import Scope, list_marks, list_watched, sum_up_runs
 
 FRESH_S = 0.5
@@ -32,11 +33,19 @@ class Entry:
     drawn: dict[tuple[str, str, int], str] = field(default_factory=dict)
 
 
+class Store(Protocol):
+    """What can be read from: the server's database, or another process's connection to it."""
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Yield a reading connection."""
+        ...
+
+
 class WatchedRuns:
     """The runs of a sweep or project as the pages see them."""
 
     def __init__(
-        self, database: Database, scope: Scope, number: int, metric: str | None, *, largest: bool
+        self, database: Store, scope: Scope, number: int, metric: str | None, *, largest: bool
     ) -> None:
         self._database = database
         self._scope: Scope = scope
@@ -64,7 +73,7 @@ class WatchedRuns:
                     self._sum = sum_now
             self._read_at = time.monotonic()
 
-    def _read_changes(self, db: Any) -> None:
+    def _read_changes(self, db: Connection) -> None:
         marks = list_marks(db, self._scope, self._number)
         if self._marks.keys() - marks.keys():  # runs were deleted: everyone begins anew
             self.boot = secrets.token_hex(4)

@@ -36,7 +36,7 @@ def _build_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["time"] = lambda seconds: format_time(seconds) or "–"
+    environment.filters["time"] = show_time
     environment.filters["value"] = show_value
     environment.filters["path"] = lambda text: quote(str(text), safe="")
     environment.filters["size"] = show_size
@@ -53,6 +53,12 @@ def show_value(value: Any) -> str:
         text = json.dumps(value)
         return text if len(text) <= 200 else text[:200] + "…"
     return str(value)
+
+
+def show_time(seconds: float | None) -> str:
+    """Return a time as 2026-01-31 12:00:00 UTC."""
+    text = format_time(seconds)
+    return text.replace("T", " ").replace("Z", " UTC") if text else "–"
 
 
 def show_size(n_bytes: int | None) -> str:

@@ -89,7 +89,7 @@ def get_verdict(entity: str, project: str, name: str, request: Request) -> Respo
     """Return which configurations reach the target, in the report's words."""
     sweep, watched = _watch(entity, project, name, request)
     path = f"{entity}/{project}/{name}"
-    answer = get_board(request).verdicts.read(get_context(request), sweep, path, watched)
+    answer = get_board(request).verdicts.read(sweep, path, watched)
     return send_json(request, answer)
 
 

@@ -19,6 +19,13 @@ export async function drawCharts(place, series, { axis, smoothing = 0, isLog = f
   for (const [i, name] of names.entries()) await drawOne(wanted[i], name, series.get(name), { axis, smoothing, isLog, low });
 }
 
+/** Orders metrics as people look at them: validation, training, others. */
+export function compareNames(a, b) {
+  const rank = (name) => ["val/", "test/", "train/"].findIndex((part) => name.startsWith(part));
+  const place = (name) => (rank(name) < 0 ? 9 : rank(name));
+  return place(a) - place(b) || (a < b ? -1 : 1);
+}
+
 function makePanel(name) {
   const id = `chart ${name}`.replaceAll(/[^\w-]+/g, "-");
   return make(

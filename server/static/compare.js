@@ -1,6 +1,6 @@
 // Runs side by side: their metrics and curves; settings, matrices and cells come with the page.
 import { Address, bind } from "./address.js";
-import { drawCharts } from "./charts.js";
+import { compareNames, drawCharts } from "./charts.js";
 import { byId, fillSelect, make } from "./dom.js";
 import { showNumber } from "./format.js";
 import { getJson } from "./net.js";
@@ -36,8 +36,8 @@ async function load() {
   await drawCurves();
 }
 
-const listMetrics = () => [...new Set(answers.flatMap(({ metrics }) => Object.keys(metrics)))].filter((name) => name !== "epoch").sort();
-const nameRun = (id) => document.querySelector(`[data-run="${CSS.escape(id)}"]`).parentElement.textContent.trim();
+const listMetrics = () => [...new Set(answers.flatMap(({ metrics }) => Object.keys(metrics)))].filter((name) => name !== "epoch").sort(compareNames);
+const nameRun = (id) => document.querySelector(`th [data-run="${CSS.escape(id)}"]`).parentElement.textContent.trim();
 
 /** Each run's metrics where the chosen one is best, and the last of each where none is. */
 function showMetrics() {

@@ -1,6 +1,6 @@
 // Learning curves: smoothed, over epoch, step or time; every drawn run's, a band over seeds, and
 // where all runs shown lie. Runs of one colour are one path: a trace for each would be slow.
-import { byId, fillSelect, oncePerFrame } from "./dom.js";
+import { byId, fillSelect, paced } from "./dom.js";
 import { count, showNumber } from "./format.js";
 import { getJson } from "./net.js";
 import { COLORS, GREY, scheme } from "./palette.js";
@@ -29,7 +29,7 @@ export class Curves {
     this.boot = "";
     this.revision = 0;
     this.asked = "";
-    this.redraw = oncePerFrame(() => this.#draw());
+    this.redraw = paced(() => this.#draw());
     runs.addEventListener("rows", () => this.refresh());
     runs.addEventListener("shown", this.redraw);
     for (const name of ["chosen", "look"]) runs.addEventListener(name, this.redraw);
@@ -91,7 +91,7 @@ export class Curves {
   #buildLayout(target) {
     const { address } = this;
     const line = { type: "line", xref: "paper", x0: 0, x1: 1, y0: target, y1: target, line: { dash: "dash", color: scheme().ink, width: 1.5 } };
-    const note = { xref: "paper", x: 1, xanchor: "right", y: address.get("log") ? Math.log10(target) : target, yanchor: "bottom", text: `target ${showNumber(target ?? 0)}`, showarrow: false };
+    const note = { xref: "paper", x: 1, xanchor: "right", y: address.get("log") ? Math.log10(target) : target, yanchor: "bottom", text: `target ${showNumber(target ?? 0)}`, showarrow: false, bgcolor: scheme().ground };
     const hasTarget = target !== null && target !== undefined && Number.isFinite(target);
     return {
       xaxis: { title: { text: UNITS[address.get("x")] }, rangemode: "tozero" },

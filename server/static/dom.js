@@ -59,3 +59,26 @@ export function oncePerFrame(work) {
     });
   };
 }
+
+// One slow drawing a frame, whoever asks: what the reader does meanwhile goes first.
+const queue = [];
+let isQueueRunning = false;
+
+/** Calls a slow function once its turn comes; asked again before that, it is called once. */
+export function paced(work) {
+  return () => {
+    if (!queue.includes(work)) queue.push(work);
+    if (!isQueueRunning) requestAnimationFrame(runQueue);
+    isQueueRunning = true;
+  };
+}
+
+async function runQueue() {
+  const work = queue.shift();
+  try {
+    await work();
+  } finally {
+    isQueueRunning = queue.length > 0;
+    if (isQueueRunning) requestAnimationFrame(() => setTimeout(runQueue));
+  }
+}

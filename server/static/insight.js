@@ -38,20 +38,28 @@ export class Insight {
 
   #show({ sentences = [], figures = [], problem = "" }) {
     const lines = problem ? [problem] : sentences;
+    const lead = lines.find((line) => !line.startsWith("Audit:"));
     const text = lines.join("\n");
-    if (text !== this.text) byId("verdict").replaceChildren(...lines.map((line) => make("p", {}, line)));
+    if (text !== this.text) byId("verdict").replaceChildren(make("p", { class: "lead" }, lead ?? ""), make("p", {}, lines.filter((line) => line !== lead).join(" ")));
     this.text = text;
     byId("verdict").hidden = !lines.length;
-    this.figures = figures;
+    // Slanted and bold parts of texts would need an inline style, which our pages forbid.
+    this.figures = JSON.parse(JSON.stringify(figures).replace(/<\/?[ib]>/g, ""));
     this.#drawFigures();
   }
 
   #drawFigures() {
-    const figure = this.figures.find(({ name }) => name === "importance");
-    byId("importance").hidden = !figure;
-    byId("importance-words").textContent = figure?.words ?? "Told when at least eight runs have ended.";
-    if (!figure) return;
-    const { title, ...layout } = figure.layout;
-    draw(byId("importance"), figure.data, { ...layout, margin: { l: 52, r: 12, t: 10, b: 42 } }, figure.words);
+    const place = byId("figures");
+    byId("no-figures").hidden = this.figures.length > 0;
+    if (place.dataset.names !== this.figures.map(({ name }) => name).join()) {
+      place.dataset.names = this.figures.map(({ name }) => name).join();
+      place.replaceChildren(...this.figures.map(() => make("div", {}, make("div", { class: "figure low", tabindex: "0", role: "img" }), make("p", { class: "caption" }))));
+    }
+    this.figures.forEach(({ data, layout, words }, i) => {
+      const [figure, caption] = place.children[i].children;
+      caption.textContent = words;
+      const bare = data.map((trace) => ({ ...trace, showscale: false })); // cells say their numbers
+      draw(figure, bare, { ...layout, margin: { l: 60, r: 16, t: 40, b: 48 } }, words, { automargin: true });
+    });
   }
 }

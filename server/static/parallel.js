@@ -5,11 +5,12 @@ import { byId, make, makeSvg, oncePerFrame } from "./dom.js";
 import { showNumber } from "./format.js";
 import { scheme } from "./palette.js";
 
-const TOP = 34;
-const BOTTOM = 16;
+const TOP = 44;
+const BOTTOM = 26;
 const SIDE = 70;
 const MIN_GAP = 88;
 const MAX_AXES = 12;
+const MAX_FAN = 26; // px that the runs of one value are spread over, the better ones on top
 const STEP = 0.02; // of an axis, for one press of an arrow key
 
 export class Parallel {
@@ -45,8 +46,8 @@ export class Parallel {
     this.inner.style.width = `${width}px`;
     this.size = { width, height };
     const gap = columns.length > 1 ? (width - 2 * SIDE) / (columns.length - 1) : 0;
-    const rows = this.runs.filtered;
-    this.axes = columns.map((column, i) => buildAxis(this.runs, column, rows, columns.length > 1 ? SIDE + i * gap : width / 2, height));
+    const fan = rankRuns(this.runs);
+    this.axes = columns.map((column, i) => buildAxis(this.runs, column, fan, columns.length > 1 ? SIDE + i * gap : width / 2, height));
     this.svg.setAttribute("width", width);
     this.svg.setAttribute("height", height);
     const focused = this.svg.contains(document.activeElement) ? document.activeElement.dataset.thumb : null;
@@ -72,7 +73,7 @@ export class Parallel {
     context.lineJoin = "round";
     const shown = new Set(runs.shown);
     const n = Math.max(shown.size, 1);
-    const strength = Math.min(0.85, Math.max(0.16, 14 / Math.sqrt(n) / 4));
+    const strength = Math.min(0.85, Math.max(0.2, 5 / Math.sqrt(n)));
     if (shown.size < runs.filtered.length) {
       this.#stroke(context, runs.filtered.filter((row) => !shown.has(row)), () => scheme().soft, 1, 0.07);
     }
@@ -202,12 +203,29 @@ export class Parallel {
   }
 }
 
+/** Ranks runs by their metric from -0.5 to 0.5: many that share a setting's value fan out by it. */
+function rankRuns(runs) {
+  const column = runs.metricColumn;
+  if (!column) return () => 0;
+  const sign = runs.largest ? 1 : -1;
+  const scored = [...runs.rows.values()].filter((row) => Number.isFinite(column.read(row)));
+  scored.sort((a, b) => sign * (column.read(a) - column.read(b)));
+  const ranks = new Map(scored.map((row, i) => [row.id, (i + 0.5) / scored.length - 0.5]));
+  return (row) => ranks.get(row.id) ?? -0.5;
+}
+
 /** Returns an axis: where each run passes, its ticks, and shares of its length for values and back. */
-function buildAxis(runs, column, rows, x, height) {
+function buildAxis(runs, column, fan, x, height) {
   const bottom = height - BOTTOM;
   const toY = (share) => bottom - share * (bottom - TOP);
-  const base = { column, x, bottom };
+  const base = { column, x, bottom, fan };
   return column.isNumber ? buildNumberAxis(base, runs, toY) : buildTextAxis(base, runs, toY);
+}
+
+/** How many pixels the runs of one value may spread over without reaching the next value's. */
+function sizeFan(ys) {
+  const gaps = ys.slice(1).map((y, i) => Math.abs(y - ys[i]));
+  return Math.min(MAX_FAN, 0.6 * Math.min(...gaps, Infinity));
 }
 
 function buildNumberAxis(base, runs, toY) {
@@ -229,16 +247,17 @@ function buildNumberAxis(base, runs, toY) {
   const [a, b] = [warp(low), warp(high)];
   const span = b - a || 1;
   const share = (value) => (b === a ? 0.5 : (warp(value) - a) / span);
-  const few = distinct.size < 8;
+  const few = distinct.size < 12;
   const values = few ? [...distinct].sort((p, q) => p - q) : pickTicks(low, high, isLog);
   const ticks = values.map((value) => ({ y: toY(share(value)), text: showNumber(value) }));
+  const width = few ? sizeFan(ticks.map(({ y }) => y)) : 0;
   return {
     ...base,
     isLog,
     ticks: few ? spread(ticks) : ticks,
     place: (row) => {
       const value = column.read(row);
-      return Number.isFinite(value) ? toY(share(value)) : null;
+      return Number.isFinite(value) ? toY(share(value)) - base.fan(row) * width : null;
     },
     shares: (range) => (range ? [share(Math.max(range[0], low)), share(Math.min(range[1], high))] : [0, 1]),
     range: ([p, q]) => [p <= 0 ? low : unwarp(a + p * span), q >= 1 ? high : unwarp(a + q * span)],
@@ -252,11 +271,12 @@ function buildTextAxis(base, runs, toY) {
   const texts = [...places.keys()];
   const n = texts.length;
   const share = (place) => (n > 1 ? (place + 0.5) / n : 0.5);
+  const width = sizeFan(texts.map((_, i) => toY(share(i))));
   return {
     ...base,
     step: 1 / n,
     ticks: n <= 14 ? texts.map((text, i) => ({ y: toY(share(i)), text })) : [],
-    place: (row) => toY(share(places.get(String(column.read(row) ?? "–")) ?? 0)),
+    place: (row) => toY(share(places.get(String(column.read(row) ?? "–")) ?? 0)) - base.fan(row) * width,
     shares: (range) => (range ? [(range[0] + 0.5) / n, (range[1] + 0.5) / n] : [0, 1]),
     range: ([p, q]) => [p * n - 0.5, q * n - 0.5],
     say: (at) => texts[Math.min(Math.max(Math.floor(at * n), 0), n - 1)] ?? "",

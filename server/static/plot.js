@@ -23,9 +23,9 @@ export function escapeText(value, longest = 60) {
   return cut.replace(/[&<>]/g, (sign) => escapes[sign]);
 }
 
-function buildTemplate() {
+function buildTemplate(automargin) {
   const { ground, ink, soft, line } = scheme();
-  const axis = { gridcolor: line, linecolor: soft, zerolinecolor: line, tickcolor: soft, automargin: true, title: { standoff: 8 } };
+  const axis = { gridcolor: line, linecolor: soft, zerolinecolor: line, tickcolor: soft, automargin, title: { standoff: 8 } };
   return {
     layout: {
       paper_bgcolor: "rgba(0,0,0,0)",
@@ -40,15 +40,18 @@ function buildTemplate() {
   };
 }
 
-/** Draws a figure into an element, or draws it anew; `words` is what a screen reader says. */
-export async function draw(element, data, layout, words) {
+/**
+ * Draws a figure into an element, or draws it anew; `words` is what a screen reader says. With
+ * `automargin` long tick texts make room for themselves, which costs a third more time.
+ */
+export async function draw(element, data, layout, words, { automargin = false } = {}) {
   const plotly = await loadPlotly();
   const full = {
-    margin: { l: 52, r: 12, t: 10, b: 42 },
+    margin: { l: 60, r: 12, t: 10, b: 44 },
     height: 320,
     showlegend: false,
     hovermode: "closest",
-    template: buildTemplate(),
+    template: buildTemplate(automargin),
     ...layout,
   };
   if (words) element.setAttribute("aria-label", words);

@@ -1,7 +1,7 @@
 // One run, live.
 import { bindActions } from "./actions.js";
 import { Address, bind } from "./address.js";
-import { drawCharts } from "./charts.js";
+import { compareNames, drawCharts } from "./charts.js";
 import { Console } from "./console.js";
 import { byId, make } from "./dom.js";
 import { showAgo, showDuration, showValue } from "./format.js";
@@ -65,7 +65,7 @@ async function refreshCurves() {
   if (seen.lines === life.n_lines && seen.axis === axis) return;
   seen = { ...seen, lines: life.n_lines, axis };
   const { metrics } = await getJson(`${path}/curves.json?x=${axis}`);
-  curves = new Map(Object.entries(metrics).map(([name, [x, y]]) => [name, [{ label: name, x, y }]]));
+  curves = new Map(Object.entries(metrics).sort(([a], [b]) => compareNames(a, b)).map(([name, [x, y]]) => [name, [{ label: name, x, y }]]));
   if (axis === "epoch") curves.delete("epoch");
   await drawCurves();
 }

@@ -1,6 +1,6 @@
 // A scatter of any two columns; a point is a run.
-import { byId, fillSelect, oncePerFrame } from "./dom.js";
-import { count } from "./format.js";
+import { byId, fillSelect, paced } from "./dom.js";
+import { count, showValue } from "./format.js";
 import { draw, escapeText, onScheme, savePicture } from "./plot.js";
 
 export class Scatter {
@@ -8,7 +8,7 @@ export class Scatter {
     this.runs = runs;
     this.address = address;
     this.place = byId("scatter");
-    this.redraw = oncePerFrame(() => this.#draw());
+    this.redraw = paced(() => this.#draw());
     for (const name of ["rows", "shown", "chosen", "look"]) runs.addEventListener(name, this.redraw);
     onScheme(this.redraw);
     for (const [id, name] of [["scatter-x", "sx"], ["scatter-y", "sy"]]) {
@@ -35,10 +35,11 @@ export class Scatter {
     this.#offer(all, x, y);
     const rows = runs.shown.filter((row) => has(x.read(row)) && has(y.read(row)));
     const marked = rows.map((row) => runs.selected.has(row.id) || row.id === runs.looked);
+    const isStrip = isFew(x, rows);
     const trace = {
       type: "scatter",
       mode: "markers",
-      x: rows.map((row) => shorten(x.read(row))),
+      x: rows.map((row) => (isStrip ? showValue(x.read(row)) : shorten(x.read(row)))),
       y: rows.map((row) => shorten(y.read(row))),
       customdata: rows.map((row) => row.id),
       text: rows.map((row) => escapeText(row.name, 40)),
@@ -47,7 +48,7 @@ export class Scatter {
     };
     const words = `${runs.nameColumn(y)} by ${runs.nameColumn(x)}, ${count(rows.length, "run")}.`;
     byId("scatter-words").textContent = words;
-    await draw(this.place, [trace], { xaxis: this.#buildAxis(x, rows), yaxis: this.#buildAxis(y, rows), uirevision: `${x.key} ${y.key}` }, words);
+    await draw(this.place, [trace], { xaxis: isStrip ? this.#buildStrips(x, rows) : this.#buildAxis(x, rows), yaxis: this.#buildAxis(y, rows), uirevision: `${x.key} ${y.key}` }, words);
     this.#listen();
   }
 
@@ -55,7 +56,13 @@ export class Scatter {
     const values = rows.map(column.read);
     const isLog = column.isNumber && values.length > 0 && Math.min(...values) > 0 && Math.max(...values) / Math.min(...values) >= 20;
     const title = { text: escapeText(this.runs.nameColumn(column)) };
-    return { title, type: column.isNumber ? (isLog ? "log" : "linear") : "category" };
+    return { title, type: column.isNumber ? (isLog ? "log" : "linear") : "category", automargin: !column.isNumber };
+  }
+
+  /** A place for each of a few values, evenly spaced: 16, 32 and 256 would lie on each other. */
+  #buildStrips(column, rows) {
+    const values = [...new Set(rows.map(column.read))].sort((a, b) => a - b);
+    return { title: { text: escapeText(this.runs.nameColumn(column)) }, type: "category", categoryorder: "array", categoryarray: values.map(showValue) };
   }
 
   #offer(all, x, y) {
@@ -79,5 +86,6 @@ export class Scatter {
   }
 }
 
+const isFew = (column, rows) => column.isNumber && new Set(rows.map(column.read)).size <= 8;
 const has = (value) => value !== null && value !== undefined && value !== "";
 const shorten = (value) => (typeof value === "number" ? value : escapeText(value, 24));

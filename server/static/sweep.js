@@ -28,7 +28,7 @@ function showStatus() {
   state.className = `state ${status.state.toLowerCase()}`;
   byId("reason").textContent = status.state_reason ? `. ${status.state_reason}` : "";
   const total = status.expected ?? status.n_runs;
-  byId("progress").replaceChildren(make("b", {}, status.n_ended.toLocaleString("en")), ` of ${status.expected ?? (status.n_runs || "?")}`);
+  byId("progress").replaceChildren(make("b", {}, status.n_ended.toLocaleString("en")), ` of ${total ? total.toLocaleString("en") : "?"}`);
   byId("progress").title = Object.entries(status.counts).map(([name, n]) => `${n} ${name}`).join(", ");
   byId("bar").max = total || 1;
   byId("bar").value = Math.min(status.n_ended, total || 1);

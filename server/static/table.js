@@ -3,7 +3,7 @@
 import { byId, make } from "./dom.js";
 import { count, showDuration, showTime, showValue } from "./format.js";
 
-const SHOWN_METRICS = 4;
+const SHOWN_METRICS = 3;
 const PAGES = [25, 50, 100, 250];
 
 export class RunTable {

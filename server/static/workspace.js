@@ -2,8 +2,9 @@
 import { Address, bind } from "./address.js";
 import { fillColumnMenu } from "./columns.js";
 import { Curves } from "./curves.js";
-import { byId, debounce, fillSelect } from "./dom.js";
-import { count } from "./format.js";
+import { byId, debounce, fillSelect, make } from "./dom.js";
+import { count, showValue } from "./format.js";
+import { ramp } from "./palette.js";
 import { Parallel } from "./parallel.js";
 import { onScheme } from "./plot.js";
 import { RunSet } from "./runset.js";
@@ -27,6 +28,7 @@ export function openWorkspace(path, base) {
   bindMenus(runs, address, table, parallel);
   onScheme(() => {
     runs.recolor();
+    if (runs.colors) showLegend(runs);
     table.draw();
     parallel.draw();
   });
@@ -54,7 +56,23 @@ function bindToolbar(runs, address) {
     byId("filter-problem").textContent = runs.problem;
     const options = [...runs.columns.values()].filter((column) => column.group !== "Settings").map((column) => [column.key, column.label]);
     fillSelect(byId("color"), options, runs.colorColumn?.key ?? "");
+    showLegend(runs);
   });
+}
+
+/** Says what the colours mean, in every figure and in the table. */
+function showLegend({ colors, colorColumn }) {
+  const swatch = (color) => {
+    const dot = make("span", { class: "swatch", "aria-hidden": "true" });
+    dot.style.background = color;
+    return dot;
+  };
+  const parts = colors.legend.map(([value, color]) => make("span", {}, swatch(color), showValue(value)));
+  if (!parts.length && colors.low !== undefined) {
+    const shades = make("span", { class: "ramp", "aria-hidden": "true" }, [0, 0.25, 0.5, 0.75, 1].map((share) => swatch(ramp(share))));
+    parts.push(make("span", {}, showValue(colors.low), shades, showValue(colors.high)));
+  }
+  byId("legend").replaceChildren(`Colour is ${colorColumn?.label}:`, ...parts);
 }
 
 function bindCurves(curves, address) {
