@@ -41,12 +41,9 @@ def say(cells: Predictions, accuracy: float, seed: int, well_spread: float = 0.0
     What it says has all grades of sureness, and is surer where it is right.
     """
     rng = np.random.default_rng(seed)
-    wells = sorted({*zip(cells.particles.tolist(), cells.wells.tolist(), strict=True)})
-    shift = dict(zip(wells, rng.normal(0, well_spread, len(wells)), strict=True))
-    shifts = [
-        shift[key] for key in zip(cells.particles.tolist(), cells.wells.tolist(), strict=True)
-    ]
-    right = rng.random(len(cells)) < accuracy + np.array(shifts)
+    wells = group_wells(cells)
+    shifts = rng.normal(0, well_spread, wells.n_wells)[wells.of_cell]
+    right = rng.random(len(cells)) < accuracy + shifts
     sureness = np.where(right, rng.beta(4, 2, len(cells)), rng.beta(2, 2, len(cells)))
     of_truth = np.where(right, 0.5 + sureness / 2, 0.5 - sureness / 2).astype(np.float32)
     iron = cells.truth[:, 0] == 1
