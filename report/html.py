@@ -14,9 +14,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from report.controls import judge_controls
+from report.compare import Comparison
+from report.explain import explain_selection, explain_test
 from report.figures.palette import TEMPLATES
+from report.findings import Findings, headline
 from report.html_cells import GROUP_TITLES, CellPicture
+from report.html_compare import build_comparison
 from report.html_controls import build_controls
 from report.html_sections import Section
 from report.html_verdict import (
@@ -27,9 +30,8 @@ from report.html_verdict import (
     build_table,
 )
 from report.html_winner import build_breakdown, build_cells, build_mistakes
-from report.importance import weigh_parameters
 from report.verdict import Verdict
-from report.words import SYNTHETIC_NOTE, describe
+from report.words import SYNTHETIC_NOTE, name_basis, name_best, name_unfinished
 
 
 @dataclass(frozen=True)
@@ -39,26 +41,28 @@ class Extras:
     Args:
         cells: Pictures of cells of the best configuration.
         foci: (N,) number of foci in each cell of its predictions, in their order.
+        comparison: LeNet-5 against the MLP, where other sweeps were given.
         made_at: When the page was made.
     """
 
     cells: Sequence[CellPicture] = ()
     foci: NDArray[np.int64] | None = None
+    comparison: Comparison | None = None
     made_at: datetime | None = None
 
 
 NO_EXTRAS: Final = Extras()
 
 
-def write_html(verdict: Verdict, extras: Extras = NO_EXTRAS) -> str:
+def write_html(findings: Findings, extras: Extras = NO_EXTRAS) -> str:
     """Write the page.
 
     Everything that a run or a sweep has logged (names, errors, settings) is shown as text. The
     page's policy forbids requests and scripts other than the two it carries.
     """
-    sections = build_sections(verdict, extras)
+    verdict = findings.verdict
+    sections = build_sections(findings, extras)
     script, plotly = _read_static("report.js"), read_plotly()
-    lead, notes = _split_words(verdict)
     return _ENVIRONMENT.get_template("report.html").render(
         policy=_write_policy([plotly, script]),
         version=version("bpsweep"),
@@ -66,8 +70,8 @@ def write_html(verdict: Verdict, extras: Extras = NO_EXTRAS) -> str:
         subtitle=_describe_origin(verdict, extras),
         synthetic=SYNTHETIC_NOTE if verdict.synthetic else "",
         audit=verdict.audit,
-        lead=lead,
-        notes=notes,
+        lead=headline(findings),
+        notes=_list_notes(findings),
         sections=sections,
         footer=f"Made by bpsweep {version('bpsweep')}. This file asks no network for anything.",
         style=_read_static("report.css"),
@@ -80,17 +84,19 @@ def write_html(verdict: Verdict, extras: Extras = NO_EXTRAS) -> str:
     )
 
 
-def build_sections(verdict: Verdict, extras: Extras) -> list[Section]:
+def build_sections(findings: Findings, extras: Extras) -> list[Section]:
     """Build the page's sections, in order."""
+    verdict = findings.verdict
     return [
         build_table(verdict),
         build_curves(verdict),
         build_settings(verdict),
-        build_importance(verdict, weigh_parameters(verdict.sweep, verdict.goal)),
-        build_controls(verdict, judge_controls(verdict)),
+        build_importance(verdict, findings.importance),
+        build_controls(verdict, findings.controls),
         build_mistakes(verdict),
         build_breakdown(verdict, extras.foci),
         build_cells(verdict, extras.cells),
+        build_comparison(verdict, extras.comparison),
         build_repetition(verdict),
     ]
 
@@ -150,14 +156,15 @@ def _describe_origin(verdict: Verdict, extras: Extras) -> str:
     return "; ".join(parts) + "."
 
 
-def _split_words(verdict: Verdict) -> tuple[list[str], list[str]]:
-    """Return the verdict in two sentences, and what to keep in mind without what banners say."""
-    lines = [
-        line
-        for line in describe(verdict)
-        if line != SYNTHETIC_NOTE and not line.startswith("Audit: ")
-    ]
-    return lines[:2], lines[2:]
+def _list_notes(findings: Findings) -> list[str]:
+    """List what the two sentences of the verdict rest on, and what to keep in mind."""
+    verdict = findings.verdict
+    lines = list(name_best(verdict)) if verdict.best.value is not None else []
+    if findings.selection is not None:
+        lines += explain_selection(findings.selection, verdict.goal)
+    if findings.test is not None:
+        lines.append(explain_test(findings.test, verdict.goal))
+    return [*lines, *name_basis(verdict), *name_unfinished(verdict)]
 
 
 @dataclass(frozen=True)

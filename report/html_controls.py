@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from report.controls import ControlsVerdict
-from report.figures.estimates import Dot, Level, draw_estimates
+from report.explain import explain_controls
+from report.figures.estimates import Dot, Level, Measure, draw_estimates
 from report.figures.figure import Figure
 from report.html_sections import Cell, Missing, Section, Table
 from report.intervals import Interval
@@ -37,6 +38,7 @@ def build_controls(verdict: Verdict, controls: ControlsVerdict) -> Section:
             "A plate holds one condition, so whatever tells plates apart tells the labels. "
             "Controls have the best configuration's settings and are kept from the damage: what "
             "they score, the plate alone can give.",
+            *explain_controls(controls, verdict.goal),
             *_explain_auc(controls),
         ],
         figures=figures,
@@ -50,7 +52,7 @@ def _explain_auc(controls: ControlsVerdict) -> list[str]:
         return []
     return [
         "The AUC is the chance that a random iron cell looks more like iron to the network than a "
-        "random X-ray cell. No biology tells unirradiated cells apart: an AUC away from 50 % on "
+        "random X-ray cell. No biology tells unirradiated cells apart: an AUC away from 0.5 on "
         "them is the plate's."
     ]
 
@@ -74,7 +76,7 @@ def _draw_scores(verdict: Verdict, controls: ControlsVerdict) -> Figure:
         "The best beside its controls",
         levels,
         name="controls",
-        x_title=goal.metric.words,
+        measure=Measure(goal.metric.words, True),
         synthetic=verdict.synthetic,
     )
 
@@ -95,9 +97,9 @@ def _draw_separation(verdict: Verdict, controls: ControlsVerdict) -> Iterator[Fi
             for name, found, stressed in known
         ],
         "Iron told from X-rays",
-        [Level(0.5, "no better than a coin")],
+        [Level(0.5, "a coin")],
         name="separation",
-        x_title="AUC",
+        measure=Measure("AUC", False),
         synthetic=verdict.synthetic,
     )
 

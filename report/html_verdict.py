@@ -7,6 +7,7 @@ from typing import Any, Final
 import yaml
 
 from report import metrics
+from report.explain import explain_importance
 from report.figures.curves import Role, collect_curves, draw_curves
 from report.figures.figure import Figure
 from report.figures.importance import draw_importance, draw_interaction
@@ -173,7 +174,8 @@ def build_importance(verdict: Verdict, importance: Importance | None) -> Section
             draw_interaction(importance.interaction, importance.metric, verdict.synthetic)
         )
     figures.append(_draw_scatter(verdict, importance.factors[0].name))
-    return Section("importance", "What mattered", figures=figures)
+    lines = explain_importance(importance)
+    return Section("importance", "What mattered", lines=lines, figures=figures)
 
 
 def _draw_scatter(verdict: Verdict, name: str) -> Figure:

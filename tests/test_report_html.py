@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report.figures.figure import escape_text
+from report.findings import examine
 from report.html import Extras, dump_json, write_html
 from report.records import RunRecord, SweepRecord
 from report.verdict import judge
@@ -30,6 +31,7 @@ SECTIONS = (
     "confusion",
     "breakdown",
     "cells",
+    "compare",
     "repeat",
 )
 
@@ -78,7 +80,7 @@ class Page(HTMLParser):
 
 
 def read_page(sweep: SweepRecord, extras: Extras | None = None) -> Page:
-    return Page(write_html(judge(sweep), extras or Extras()))
+    return Page(write_html(examine(judge(sweep)), extras or Extras()))
 
 
 def make_empty_sweep() -> SweepRecord:
@@ -102,7 +104,7 @@ def make_bare_sweep() -> SweepRecord:
 @pytest.fixture(scope="module")
 def full() -> str:
     verdict = judge(make_sweep(beside=make_controls()))
-    return write_html(verdict, Extras(cells=make_cells()))
+    return write_html(examine(verdict), Extras(cells=make_cells()))
 
 
 def test_page_has_every_section_and_says_synthetic(full: str) -> None:

@@ -39,12 +39,23 @@ class Level:
     text: str
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What is measured, and whether it is written in per cent."""
+
+    words: str
+    percent: bool
+
+
+ACCURACY: Final = Measure("accuracy", True)
+
+
 def draw_estimates(
     dots: Sequence[Dot],
     title: str,
     levels: Sequence[Level] = (),
     name: str = "estimates",
-    x_title: str = "accuracy",
+    measure: Measure = ACCURACY,
     synthetic: bool = False,
 ) -> Figure:
     """Draw values with intervals, one under the other in the order given.
@@ -54,7 +65,7 @@ def draw_estimates(
         title: What they are.
         levels: Lines to compare with.
         name: Slug of the figure.
-        x_title: What is measured.
+        measure: What is measured.
         synthetic: Whether the images are made.
     """
     full_title = title_figure(title, synthetic)
@@ -76,23 +87,29 @@ def draw_estimates(
             "thickness": 2,
             "width": 5,
         },
-        "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
+        "hovertemplate": f"%{{y}}: %{{x:{'.1%' if measure.percent else '.3f'}}}<extra></extra>",
     }
     layout = build_layout(
         full_title,
         150 + (34 if len(dots) <= _MOST_ROOMY else 20) * len(dots),
-        xaxis={"title": {"text": x_title}, "tickformat": ".0%", "range": _find_span(dots, levels)},
+        xaxis={
+            "title": {"text": measure.words},
+            "tickformat": ".0%" if measure.percent else ".2f",
+            "range": _find_span(dots, levels),
+        },
         yaxis={"type": "category", "autorange": "reversed"},
         shapes=[],
         annotations=[],
     )
     layout["margin"]["t"] = 72 + 16 * max(0, len(levels) - 1)
+    low, high = layout["xaxis"]["range"]
     for i, level in enumerate(levels):
-        drawn = draw_level(level.value, "x", level.text)
+        side = "right" if level.value > (low + high) / 2 else "left"
+        drawn = draw_level(level.value, "x", level.text, side)
         drawn["annotations"][0]["yshift"] = 16 * i  # two near each other would overlap
         layout["shapes"] += drawn["shapes"]
         layout["annotations"] += drawn["annotations"]
-    words = describe_estimates(dots, x_title)
+    words = describe_estimates(dots, measure)
     return Figure(name, full_title, words, (trace,), layout, wide=len(dots) > _MOST_ROOMY)
 
 
@@ -110,20 +127,24 @@ def _label(dot: Dot) -> str:
     return name + ("" if dot.n is None else f" (n {dot.n:,})")
 
 
-def describe_estimates(dots: Sequence[Dot], measured: str = "accuracy") -> str:
+def describe_estimates(dots: Sequence[Dot], measure: Measure = ACCURACY) -> str:
     """Say in words which is lowest and which is highest."""
+    measured, percent = measure.words, measure.percent
     if not dots:
         return f"No {measured} is known here."
     if len(dots) <= 8:
-        listed = ", ".join(f"{dot.name} {_write(dot)}" for dot in dots)
+        listed = ", ".join(f"{dot.name} {_write(dot, percent)}" for dot in dots)
         return f"{measured[0].upper()}{measured[1:]}: {listed}.".replace("%", " %")
     low, high = min(dots, key=lambda dot: dot.value), max(dots, key=lambda dot: dot.value)
     return (
         f"{measured[0].upper()}{measured[1:]} of {len(dots)} groups, from {low.name} "
-        f"{_write(low)} to {high.name} {_write(high)}."
+        f"{_write(low, percent)} to {high.name} {_write(high, percent)}."
     ).replace("%", " %")
 
 
-def _write(dot: Dot) -> str:
+def _write(dot: Dot, percent: bool) -> str:
+    if not percent:
+        ends = "" if dot.low is None else f" ({dot.low:.2f} to {dot.high:.2f})"
+        return f"{dot.value:.2f}{ends}"
     spread = "" if dot.low is None else f" ({100 * dot.low:.1f} to {dot.high:.1%})"
     return f"{dot.value:.1%}{spread}"

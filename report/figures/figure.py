@@ -70,13 +70,14 @@ def describe_settings(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {show(value)}" for name, value in values.items())
 
 
-def draw_level(value: float, axis: str, text: str) -> dict[str, Any]:
+def draw_level(value: float, axis: str, text: str, side: str = "left") -> dict[str, Any]:
     """Draw a dashed line across a figure, the target say, as parts of a layout.
 
     Args:
         value: Where on the axis.
         axis: "x" or "y".
         text: What to write at it.
+        side: Which end of the text stands at an upright line: "left", or "right" near the edge.
     """
     other = "y" if axis == "x" else "x"
     shape = {
@@ -91,7 +92,7 @@ def draw_level(value: float, axis: str, text: str) -> dict[str, Any]:
         "layer": "above",
     }
     anchor = (
-        {"xanchor": "left", "yanchor": "bottom", "y": 1, "x": value}
+        {"xanchor": side, "yanchor": "bottom", "y": 1, "x": value}
         if axis == "x"
         else {"xanchor": "left", "yanchor": "bottom", "x": 0, "y": value}
     )
