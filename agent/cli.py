@@ -137,6 +137,9 @@ def report(
 @app.command()
 def agent(
     sweep: Annotated[str, typer.Argument(help="entity/project/id, or the id alone.")],
+    stack: Annotated[
+        int, typer.Option(min=1, help="Take so many runs at once, as one network where faster.")
+    ] = 1,
     count: Annotated[int | None, typer.Option(min=1, help="Train so many runs at most.")] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -144,11 +147,11 @@ def agent(
     console = Console()
     if data_dir is not None:
         os.environ["BPSWEEP_DATA_DIR"] = str(data_dir.resolve())
-    with ExitStack() as stack:
-        os.environ.update(_enter_server(stack, console).environment)
+    with ExitStack() as opened:
+        os.environ.update(_enter_server(opened, console).environment)
         from agent.worker import run_worker  # noqa: PLC0415
 
-        status = run_worker(sweep, count)
+        status = run_worker(sweep, count, stack)
     raise typer.Exit(status)
 
 

@@ -42,6 +42,14 @@ def build_engine(config: RunConfig, n_labels: int, training: Loader) -> Engine:
         n_labels: Number of labels L of the task.
         training: The training part; the MLPs standardise pixels by its statistics.
     """
+    model = build_network(config, n_labels, training)
+    if isinstance(model, MLPClassifier):
+        return SklearnEngine(model, *measure_pixels(training), exclusive=is_exclusive(config))
+    return TorchEngine(model, config)
+
+
+def build_network(config: RunConfig, n_labels: int, training: Loader) -> nn.Module | MLPClassifier:
+    """Build the untrained model of a run, torch's MLP with the statistics of its pixels."""
     model = build_model(
         ModelConfig(
             model=config.model,
@@ -53,12 +61,10 @@ def build_engine(config: RunConfig, n_labels: int, training: Loader) -> Engine:
             weight_decay=config.weight_decay,
         )
     )
-    if isinstance(model, MLPClassifier):
-        return SklearnEngine(model, *measure_pixels(training), exclusive=is_exclusive(config))
     if isinstance(model, MLP):
         mean, scale = measure_pixels(training)
         model.standardize(torch.from_numpy(mean), torch.from_numpy(scale))
-    return TorchEngine(model, config)
+    return model
 
 
 def is_exclusive(config: RunConfig) -> bool:

@@ -1,16 +1,11 @@
 """What a run shows: its confusion matrix and some cells with what it took them for."""
 
-import io
 from dataclasses import dataclass
 
-import matplotlib
-
-matplotlib.use("Agg")  # no screen is needed or wanted
-
 import numpy as np
-from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
 from agent.inputs import Inputs
 from agent.tracking.run import Picture
@@ -26,7 +21,9 @@ def draw_confusion(confusion: Confusion, title: str) -> Picture:
     counts = confusion.counts
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.2 + 0.75 * len(confusion.columns)
-    figure, axes = pyplot.subplots(figsize=(side + 0.8, side), dpi=110, layout="constrained")
+    # Not by pyplot, which is made for one thread: runs of a stack end in several.
+    figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="constrained")
+    canvas, axes = FigureCanvasAgg(figure), figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(confusion.columns)), confusion.columns, rotation=35, ha="right")
     axes.set_yticks(range(len(confusion.rows)), confusion.rows)
@@ -34,11 +31,9 @@ def draw_confusion(confusion: Confusion, title: str) -> Picture:
     for (i, j), count in np.ndenumerate(counts):
         color = "white" if shares[i, j] > 0.5 else "black"
         axes.text(j, i, f"{count}\n{shares[i, j]:.0%}", ha="center", va="center", color=color)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    pyplot.close(figure)
-    pixels = np.asarray(Image.open(buffer).convert("RGB"))
-    return Picture(pixels, title)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return Picture(pixels[:, :, :3].copy(), title)
 
 
 @dataclass(frozen=True)

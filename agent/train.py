@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,14 @@ class TrainResult:
     interrupted: bool
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training: a result, or an error."""
+
+    result: TrainResult | None = None
+    error: BaseException | None = None
+
+
 Listener = Callable[[EpochResult], None]
 Question = Callable[[], bool]
 
@@ -73,20 +81,16 @@ def train(
     engine = build_simple_engine(config, inputs) or build_engine(
         config, inputs.n_labels, inputs.training
     )
-    result: TrainResult | None = None
+    tally = Tally()
     started_s = time.perf_counter()
     try:
         for epoch in range(1, config.epochs + 1):
             latest = run_epoch(config, engine, inputs, epoch, started_s, must_stop)
-            if result is None or _accuracy(latest) > _accuracy(result.best):
-                result = TrainResult(latest, engine.weights(), interrupted=False)
+            tally.add(latest, engine.weights)
             listen(latest)
     except KeyboardInterrupt:
-        if result is None:
-            raise
-        return replace(result, interrupted=True)
-    assert result is not None  # config.epochs is at least 1
-    return result
+        return tally.end(interrupted=True)
+    return tally.end(interrupted=False)
 
 
 def run_epoch(
@@ -107,25 +111,84 @@ def run_epoch(
     train_loss = engine.fit_epoch(until_told(inputs.training.epoch(epoch), must_stop))
     fit_s = time.perf_counter() - before_s
     probabilities = engine.predict(inputs.validation.epoch(0))
-    if not (np.isfinite(train_loss) and np.isfinite(probabilities).all()):
+    elapsed_s = time.perf_counter() - started_s
+    return judge_epoch(
+        config, inputs, FittedEpoch(epoch, train_loss, probabilities, fit_s, elapsed_s)
+    )
+
+
+@dataclass(frozen=True)
+class FittedEpoch:
+    """What an engine says of an epoch, before it is judged.
+
+    Args:
+        epoch: Its number, from 1.
+        train_loss: The mean over the training images.
+        probabilities: (N, L) float32 over the validation part.
+        fit_s, elapsed_s: Seconds that its learning took, and since the run's first epoch began.
+    """
+
+    epoch: int
+    train_loss: float
+    probabilities: NDArray[np.float32]
+    fit_s: float
+    elapsed_s: float
+
+
+def judge_epoch(config: RunConfig, inputs: Inputs, fitted: FittedEpoch) -> EpochResult:
+    """Measure what an epoch is worth on the validation part.
+
+    Raises:
+        DivergedError: A loss is not finite.
+    """
+    probabilities = fitted.probabilities
+    if not (np.isfinite(fitted.train_loss) and np.isfinite(probabilities).all()):
         raise DivergedError(
-            f"training diverged in epoch {epoch}: train/loss is {train_loss!r}. "
+            f"training diverged in epoch {fitted.epoch}: train/loss is {fitted.train_loss!r}. "
             f"learning_rate={config.learning_rate!r} is likely too high for this model."
         )
     truth = inputs.validation_labels
     exclusive = is_exclusive(config)
     predicted = metrics.decide(probabilities, exclusive)
     values = {
-        metrics.EPOCH: epoch,
-        metrics.TRAIN_LOSS: train_loss,
+        metrics.EPOCH: fitted.epoch,
+        metrics.TRAIN_LOSS: fitted.train_loss,
         metrics.VAL_LOSS: metrics.log_loss(truth, probabilities, exclusive),
         metrics.VAL_ACCURACY: metrics.accuracy(truth, predicted),
         metrics.VAL_JACCARD: metrics.jaccard(truth, predicted),
         metrics.VAL_HAMMING: metrics.hamming(truth, predicted),
-        metrics.IMAGES_PER_S: inputs.n_training / fit_s,
-        metrics.ELAPSED_S: time.perf_counter() - started_s,
+        metrics.IMAGES_PER_S: inputs.n_training / fitted.fit_s,
+        metrics.ELAPSED_S: fitted.elapsed_s,
     }
-    return EpochResult(epoch, values, probabilities)
+    return EpochResult(fitted.epoch, values, probabilities)
+
+
+class Tally:
+    """The best epoch of a run so far, with its weights."""
+
+    def __init__(self) -> None:
+        self._best: EpochResult | None = None
+        self._weights: Weights = {}
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an epoch has ended."""
+        return self._best is not None
+
+    def add(self, latest: EpochResult, weights: Callable[[], Weights]) -> None:
+        """Note an epoch; weights are asked for if it is the best so far."""
+        if self._best is None or _accuracy(latest) > _accuracy(self._best):
+            self._best, self._weights = latest, weights()
+
+    def end(self, interrupted: bool) -> TrainResult:
+        """Return what there is.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted before the first epoch ended.
+        """
+        if self._best is None:
+            raise KeyboardInterrupt
+        return TrainResult(self._best, self._weights, interrupted)
 
 
 def until_told(batches: Iterable[Batch], must_stop: Question) -> Iterator[Batch]:

@@ -5,7 +5,6 @@ import platform
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from agent.engine import is_exclusive
 from agent.errors import AgentError
 from agent.inputs import Inputs, default_inputs
 from agent.pictures import Decided, draw_confusion, draw_samples
+from agent.stack import Member, train_group
 from agent.tracking.run import STOCK_RUN, RunSpec, TrackedRun
-from agent.train import EpochResult, Question, TrainResult, never, train
+from agent.train import EpochResult, Outcome, Question, TrainResult, never
 from data.errors import DataError
 from models import ModelError, describe_step
 from report import metrics
@@ -70,12 +70,14 @@ class Trial:
             self.tracked.close(error)
             raise
 
-    def train(self) -> "Outcome":
-        """Train; return what came of it, be it an error."""
-        try:
-            return Outcome(train(self.config, self.inputs, self.listen, self.must_stop))
-        except (Exception, KeyboardInterrupt) as error:
-            return Outcome(error=error)
+    def train(self) -> Outcome:
+        """Train by itself; return what came of it, be it an error."""
+        ((_, outcome),) = train_group([self.member()])
+        return outcome
+
+    def member(self) -> Member:
+        """Return the run as the training sees it."""
+        return Member(self.config, self.inputs, self.listen, self.must_stop)
 
     def must_stop(self) -> bool:
         """Tell whether the run is to end with what it has."""
@@ -86,7 +88,7 @@ class Trial:
         self.tracked.log_epoch(epoch.values)
         self.tracked.say(describe_epoch(self.config, epoch.values))
 
-    def close(self, outcome: "Outcome") -> None:
+    def close(self, outcome: Outcome) -> None:
         """Keep what came of the training, and end the run.
 
         Raises:
@@ -138,14 +140,6 @@ class Trial:
             self.tracked.save_artifact(
                 folder, {"synthetic": inputs.catalog.synthetic, **about["best"]}
             )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a training: a result, or an error."""
-
-    result: TrainResult | None = None
-    error: BaseException | None = None
 
 
 def run_trial(spec: RunSpec = STOCK_RUN) -> None:

@@ -13,15 +13,19 @@ from types import FrameType
 
 from agent.errors import DivergedError, TrackingError
 from agent.memory import keep_freed_memory
+from agent.stack import group_runs, train_group
 from agent.tracking.queue import Job, SweepQueue
 from agent.tracking.run import RunSpec
-from agent.trial import Outcome, Trial
+from agent.train import Outcome
+from agent.trial import Trial
 from agent.warm_inputs import WarmInputs
 
 MAX_FAILURES = 5
 """Runs that may fail one after the other; as for a stock agent, more say that all would."""
 MAX_CLOSING = 2
 """Ended runs whose results may wait to be kept; each holds its weights in memory."""
+MAX_CLOSERS = 4
+"""Threads that end the runs of a stack."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
 """How long to wait after W&B has not answered: twice as long each time."""
 EXIT_DONE, EXIT_GAVE_UP, EXIT_INTERRUPTED = 0, 1, 130
@@ -33,11 +37,14 @@ class Worker:
     Args:
         queue: Hands the runs out.
         n_runs: How many to train at most.
+        n_stacked: How many to take at once; those that differ in learning rate, weight decay,
+            seed and epochs alone are trained as one network where that is faster.
     """
 
-    def __init__(self, queue: SweepQueue, n_runs: int | None = None) -> None:
+    def __init__(self, queue: SweepQueue, n_runs: int | None = None, n_stacked: int = 1) -> None:
         self._queue = queue
         self._n_left = n_runs
+        self._n_stacked = n_stacked
         self._load = WarmInputs().load
         self._closing: deque[Future[None]] = deque()
         self._n_failed = 0  # in a row
@@ -51,12 +58,9 @@ class Worker:
     def work(self) -> int:
         """Train run after run; return the exit status."""
         try:
-            with ThreadPoolExecutor(1, "closing") as pool:
-                while not self._is_over():
-                    job = self._take()
-                    if job is None:
-                        break
-                    self._work_on(job, pool)
+            with ThreadPoolExecutor(min(self._n_stacked, MAX_CLOSERS), "closing") as pool:
+                while jobs := self._take_some():
+                    self._work_on(jobs, pool)
                 self._settle(0)
         finally:
             self._queue.close()
@@ -65,32 +69,53 @@ class Worker:
             return EXIT_GAVE_UP
         return EXIT_INTERRUPTED if self._is_leaving else EXIT_DONE
 
+    def _take_some(self) -> list[Job]:
+        """Return the next runs; a search that learns from results gets the last ones first."""
+        self._settle(MAX_CLOSING * self._n_stacked if self._queue.is_orderly else 0)
+        jobs: list[Job] = []
+        while len(jobs) < self._n_stacked and not self._is_over():
+            try:
+                job = self._queue.take(lambda: self._is_leaving, wait=not jobs)
+            except TrackingError as error:
+                if jobs:
+                    break
+                self._recover(error)
+                continue
+            if job is None:
+                break
+            jobs.append(job)
+            if self._n_left is not None:
+                self._n_left -= 1
+        return jobs
+
     def _is_over(self) -> bool:
         return self._is_leaving or self._n_left == 0 or self._n_failed >= MAX_FAILURES
 
-    def _take(self) -> Job | None:
-        """Return the next run; a search that learns from results gets the last ones first."""
-        self._settle(MAX_CLOSING if self._queue.is_orderly else 0)
-        while not self._is_over():
-            try:
-                return self._queue.take(lambda: self._is_leaving)
-            except TrackingError as error:
-                self._recover(error)
-        return None
+    def _work_on(self, jobs: list[Job], pool: ThreadPoolExecutor) -> None:
+        """Open and train runs; the pool deals with the end of each."""
+        opened = [(job, trial) for job in jobs if (trial := self._open(job)) is not None]
+        for group in group_runs([trial.config for _, trial in opened]):
+            some = [opened[i] for i in group]
+            for i, outcome in train_group([trial.member() for _, trial in some]):
+                self._closing.append(pool.submit(self._close, *some[i], outcome))
 
-    def _work_on(self, job: Job, pool: ThreadPoolExecutor) -> None:
-        """Open and train a run; its end is dealt with by the pool."""
-        trial = Trial(describe_job(self._queue, job), self._load, lambda: self._is_leaving)
+    def _open(self, job: Job) -> Trial | None:
+        spec = RunSpec(
+            values=job.values,
+            run_id=job.run_id,
+            sweep_id=self._queue.sweep_id,
+            entity=self._queue.entity,
+            project=self._queue.project,
+        )
+        trial = Trial(spec, self._load, lambda: self._is_leaving)
         self._queue.obey(job, trial.tracked.stop)
         try:
             trial.open()
         except Exception as error:
             self._queue.give_back(job)
             self._note(error)
-            return
-        self._closing.append(pool.submit(self._close, job, trial, trial.train()))
-        if self._n_left is not None:
-            self._n_left -= 1
+            return None
+        return trial
 
     def _close(self, job: Job, trial: Trial, outcome: Outcome) -> None:
         try:
@@ -124,7 +149,7 @@ class Worker:
         self._queue.reconnect()
 
 
-def run_worker(sweep: str, n_runs: int | None = None) -> int:
+def run_worker(sweep: str, n_runs: int | None = None, n_stacked: int = 1) -> int:
     """Train runs of a sweep in this process until none is left; return the exit status.
 
     SIGINT and SIGTERM end the run at work with what it has; the second one ends all at once.
@@ -133,7 +158,7 @@ def run_worker(sweep: str, n_runs: int | None = None) -> int:
         TrackingError: No such sweep, no key, or the server does not answer.
     """
     keep_freed_memory()
-    worker = Worker(SweepQueue(sweep), n_runs)
+    worker = Worker(SweepQueue(sweep), n_runs, n_stacked)
 
     def leave(signum: int, frame: FrameType | None) -> None:
         worker.leave()
@@ -142,14 +167,3 @@ def run_worker(sweep: str, n_runs: int | None = None) -> int:
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, leave)
     return worker.work()
-
-
-def describe_job(queue: SweepQueue, job: Job) -> RunSpec:
-    """Return the run to open for a job."""
-    return RunSpec(
-        values=job.values,
-        run_id=job.run_id,
-        sweep_id=queue.sweep_id,
-        entity=queue.entity,
-        project=queue.project,
-    )

@@ -121,25 +121,58 @@ class Loader:
         """Batches an epoch."""
         return math.ceil(len(self._rows) / self._settings.batch_size)
 
-    def epoch(self, index: int) -> Iterator[Batch]:
-        """The batches of one epoch; order and augmentation follow from (seed, index) alone."""
+    @property
+    def checksum(self) -> str:
+        """Of what the pixels of `images` follow from."""
+        return self._cache.checksum
+
+    @property
+    def images(self) -> NDArray[Any]:
+        """(N, S, S) integers, all images of the cache."""
+        return self._images
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """(N, L) of all images of the cache."""
+        return self._labels
+
+    @property
+    def limits(self) -> NDArray[np.float32]:
+        """(N, 2) which count of each image becomes 0 and which 1."""
+        if self._limits is None:
+            return np.tile(np.array([0, 255], np.float32), (len(self._images), 1))
+        return self._limits
+
+    @property
+    def settings(self) -> LoaderSettings:
+        """How rows become batches."""
+        return self._settings
+
+    def plan(self, index: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64] | None]]:
+        """Rows (B,) and moves (B, 3) of each batch of an epoch; they follow from (seed, index)."""
         rows = self._rows
         if self._shuffle:
             rows = self._rng(index, _SHUFFLE).permutation(rows)
         rng = self._rng(index, _AUGMENT)
+        size = self._images.shape[1]
         for start in range(0, len(rows), self._settings.batch_size):
-            batch_rows = rows[start : start + self._settings.batch_size]
-            images = self._gather(batch_rows, rng)
-            yield Batch(images[:, None], self._labels[batch_rows], batch_rows)
+            some = rows[start : start + self._settings.batch_size]
+            yield some, draw_moves(len(some), size, rng) if self._settings.augment else None
+
+    def epoch(self, index: int) -> Iterator[Batch]:
+        """The batches of one epoch; order and augmentation follow from (seed, index) alone."""
+        for rows, moves in self.plan(index):
+            yield Batch(self._gather(rows, moves)[:, None], self._labels[rows], rows)
 
     def _rng(self, index: int, stream: int) -> np.random.Generator:
         return np.random.default_rng((self._settings.seed, index, stream))
 
-    def _gather(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+    def _gather(
+        self, rows: NDArray[np.int64], moves: NDArray[np.int64] | None
+    ) -> NDArray[np.float32]:
         """(B, S, S) float32 images of some rows, a few at a time through the processor's cache."""
         size = self._images.shape[1]
         out = np.empty((len(rows), size, size), np.float32)
-        moves = draw_moves(len(rows), size, rng) if self._settings.augment else None
         step = max(1, _CHUNK_PIXELS // size**2)
         for first in range(0, len(rows), step):
             some = slice(first, first + step)
