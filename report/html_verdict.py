@@ -59,7 +59,10 @@ def _list_columns(verdict: Verdict) -> Iterator[tuple[str, Callable[[Row], Cell]
             row.interval if row.interval and row.interval.method == "wells" else None, goal
         ),
     )
-    yield f"P({sign} {name_share(goal.target)})", lambda row: _show_share(row.probability)
+    yield (
+        f"P({sign} {name_share(goal.target)})".replace(" ", "\u00a0"),
+        lambda row: _show_share(row.probability),
+    )
     for metric in METRICS.values():
         if metric is not goal.metric:
             yield metric.words, partial(_show_metric, metric)

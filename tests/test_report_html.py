@@ -13,6 +13,7 @@ from html_support import CONFIG, make_cells, make_controls, make_run, make_sweep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from report.compare import compare_models
 from report.figures.figure import escape_text
 from report.findings import examine
 from report.html import Extras, dump_json, write_html
@@ -120,7 +121,8 @@ def test_page_has_every_section_and_says_synthetic(full: str) -> None:
 
 
 def test_table_has_swept_columns_first_and_keys_to_order_by(full: str) -> None:
-    head = re.findall(r'<th scope="col"[^>]*><button type="button">([^<]+)</button>', full)
+    titles = re.findall(r'<th scope="col"[^>]*><button type="button">(.+?)</button>', full)
+    head = [title.replace("<wbr>", "") for title in titles]
     assert head[:4] == ["batch_size", "epochs", "learning_rate", "verdict"]
     first = full[full.index("<tbody>") :]
     assert re.search(r'data-key="16">16</th>', first)
@@ -208,3 +210,14 @@ def test_json_cannot_end_its_element() -> None:
     text = dump_json(value)
     assert not set(text) & set("<>&\u2028")
     assert json.loads(text) == value
+
+
+def test_comparison_is_shown_where_other_sweeps_are_given() -> None:
+    sweeps = []
+    for model, accuracy in (("lenet5", 0.8), ("mlp", 0.6)):
+        config = {"model": model, "task": "single-label", "batch_size": 64}
+        run = make_run(model, accuracy, {**config, "epochs": 10, "learning_rate": 0.0003})
+        sweeps.append(replace(make_sweep(1), runs=(run,)))
+    page = read_page(sweeps[0], Extras(comparison=compare_models(sweeps)))
+    assert "LeNet-5 better by" in page.text
+    assert "LeNet-5 beats the MLP on accuracy" in page.text

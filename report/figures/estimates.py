@@ -97,7 +97,7 @@ def draw_estimates(
             "tickformat": ".0%" if measure.percent else ".2f",
             "range": _find_span(dots, levels),
         },
-        yaxis={"type": "category", "autorange": "reversed"},
+        yaxis={"type": "category", "autorange": "reversed", "dtick": 1},
         shapes=[],
         annotations=[],
     )

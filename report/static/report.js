@@ -6,7 +6,8 @@
   const templates = read("templates");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const PAPER_PX = 660; // what is left of 210 mm between margins, at 96 to the inch
-  const PAPER_SCALE = 0.8; // paper is short
+  const PAPER_SCALE = 0.8; // paper is short, but what is tall has lines to tell apart
+  const TALL_PX = 500;
   const SLIM_PX = 480;
   const CONFIG = {
     responsive: true,
@@ -20,7 +21,8 @@
     const scheme = !printing && dark.matches ? "dark" : "light";
     const styled = { ...layout, template: templates[scheme], dragmode: false };
     styled.title = { ...layout.title, font: { size: width < SLIM_PX && !printing ? 13 : 15 } };
-    if (printing) return { ...styled, width: PAPER_PX, height: PAPER_SCALE * layout.height, autosize: false };
+    const scale = layout.height < TALL_PX ? PAPER_SCALE : 1;
+    if (printing) return { ...styled, width: PAPER_PX, height: scale * layout.height, autosize: false };
     return { ...styled, autosize: true };
   }
 
