@@ -32,6 +32,8 @@ DEFAULT_LEVEL: Final = 0.95
 N_DRAWS: Final = 2000
 _MAX_VALUES = 64  # distinct scores up to which cells are drawn exactly, not as their normal limit
 
+_ROUNDING: Final = 1e-15  # of variances of shares
+
 Draws = NDArray[np.float64]
 Method = Literal["wells", "cells", "wilson", "runs"]
 
@@ -170,7 +172,8 @@ def _split_variance(
     per_stratum = np.bincount(wells.stratum)
     unbiased = (per_stratum / np.maximum(per_stratum - 1, 1))[wells.stratum]
     of_wells = float((unbiased * (sizes * offsets) ** 2).sum()) / n**2
-    return max(0.0, of_wells - within), max(of_wells, within)
+    between = of_wells - within
+    return (between if between > _ROUNDING else 0.0), max(of_wells, within)
 
 
 def _shrink(offsets: NDArray[np.float64], between: float, wells: Wells) -> NDArray[np.float64]:

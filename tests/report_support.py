@@ -38,13 +38,13 @@ def make_cells(n_cells: int = 1774, n_wells: int = 16, dose_gy: float | None = N
 def say(cells: Predictions, accuracy: float, seed: int, well_spread: float = 0.0) -> Predictions:
     """Let a model say something of cells: right with this probability, which wells may shift.
 
-    What it says has all grades of sureness, and is surer where it is right.
+    What it says has all grades of sureness, right or wrong: at 0.5 it knows nothing.
     """
     rng = np.random.default_rng(seed)
     wells = group_wells(cells)
     shifts = rng.normal(0, well_spread, wells.n_wells)[wells.of_cell]
     right = rng.random(len(cells)) < accuracy + shifts
-    sureness = np.where(right, rng.beta(4, 2, len(cells)), rng.beta(2, 2, len(cells)))
+    sureness = rng.beta(3, 2, len(cells))
     of_truth = np.where(right, 0.5 + sureness / 2, 0.5 - sureness / 2).astype(np.float32)
     iron = cells.truth[:, 0] == 1
     p_iron = np.where(iron, of_truth, 1 - of_truth)

@@ -1,0 +1,71 @@
+"""Is it the damage or the plate: what controls allow to say."""
+
+import pytest
+from report_support import make_cells, make_control, make_grid_sweep, make_run, say
+
+from report.controls import judge_controls
+from report.explain import explain_controls, explain_reason
+from report.verdict import judge
+
+
+def make_sham(accuracy: float):
+    """A control run on unirradiated cells."""
+    cells = make_cells(900, dose_gy=0.0)
+    return make_run("sham", say(cells, accuracy, seed=8), control="sham", kind="control")
+
+
+def judge_beside(*beside, accuracy: float = 0.86, target: float = 0.8, metric: str = "accuracy"):
+    sweep = make_grid_sweep([accuracy, 0.7, 0.6], make_cells(), *beside)
+    verdict = judge(sweep, target, metric)
+    return judge_controls(verdict), verdict.goal
+
+
+def control(name: str, accuracy: float):
+    return make_control(name, accuracy, make_cells())
+
+
+@pytest.mark.parametrize(
+    ("beside", "reason", "said"),
+    [
+        ([], "not run", "`bpsweep controls me/bps/s1` runs them"),
+        ([control("background", 0.55)], "right", "for the right reason"),
+        ([control("background", 0.85)], "plate", "can be explained by the plate"),
+        ([control("background", 0.55), control("brightness", 0.86)], "plate", "brightness alone"),
+        ([control("background", 0.55), make_sham(0.5)], "right", "for the right reason"),
+        ([control("background", 0.55), make_sham(0.9)], "plate", "no biology tells apart"),
+        ([control("background", 0.55), control("histogram", 0.9)], "right", "right reason"),
+        ([make_sham(0.5)], "unclear", "not clear"),
+    ],
+)
+def test_the_reason(beside, reason: str, said: str) -> None:
+    found, goal = judge_beside(*beside)
+    assert found.reason == reason
+    assert found.right_reason == (reason == "right")
+    assert said in explain_reason(found, goal, "me/bps/s1")
+
+
+def test_a_winner_below_the_target_needs_no_reason() -> None:
+    found, goal = judge_beside(control("background", 0.5), accuracy=0.75)
+    assert found.reason == "no target"
+    assert "not at 80 %" in explain_reason(found, goal, "s")
+
+
+def test_a_lead_is_turned_round_for_hamming() -> None:
+    found, _ = judge_beside(control("background", 0.6), target=0.2, metric="hamming")
+    assert found.best_blind is not None and found.best_blind.lead == pytest.approx(0.26, abs=0.04)
+    assert found.reason == "right"
+    assert found.chance == pytest.approx(0.5, abs=0.01)
+
+
+def test_what_the_plate_explains_is_said_even_where_it_is_beaten() -> None:
+    found, goal = judge_beside(control("background", 0.78), accuracy=0.9)
+    assert found.reason == "right" and found.explained == pytest.approx(0.7, abs=0.07)
+    assert any("Even so, the plate alone gives" in line for line in explain_controls(found, goal))
+
+
+def test_labels_that_leak_through_shuffling_are_said() -> None:
+    for accuracy, expected in ((0.5, False), (0.6, True)):
+        found, goal = judge_beside(control("shuffled-labels", accuracy))
+        assert found.results[0].above_chance is expected
+        said = " ".join(explain_controls(found, goal))
+        assert ("shuffled labels scores above chance" in said) is expected
