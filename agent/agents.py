@@ -1,4 +1,4 @@
-"""Warm workers on one sweep: started with their share of the machine, replaced when one dies."""
+"""Warm workers on one sweep: started, ended, and replaced when one dies."""
 
 import os
 import signal
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
+
+from data.folders import count_cpus
 
 PATIENCE_S = 5.0
 """How long interrupted runs get to hand over what they have, before they are killed."""
@@ -33,7 +35,7 @@ class AgentGroup:
         log_dir.mkdir(parents=True, exist_ok=True)
         self.log_paths = [log_dir / f"agent-{i + 1}.log" for i in range(n_agents)]
         self._command = [sys.executable, "-m", "agent.cli", "agent", sweep_path]
-        self._environment = {**os.environ, **environment, **_share_machine(n_agents)}
+        self._environment = {**os.environ, **environment}
         # A client's service shared with others would keep a dead worker's run alive for them.
         self._environment.pop("WANDB_SERVICE", None)
         self._processes = [self._start(path) for path in self.log_paths]
@@ -88,14 +90,4 @@ def _family(pid: int) -> list[psutil.Process]:
 
 def default_n_agents(n_runs: int | None) -> int:
     """Return how many agents suit this machine: one a core, at most four, none without work."""
-    return min(_count_cores(), 4, n_runs or 4)
-
-
-def _count_cores() -> int:
-    """Return the cores this process may use, which can be fewer than the machine has."""
-    return len(psutil.Process().cpu_affinity()) if psutil.LINUX else (os.cpu_count() or 1)
-
-
-def _share_machine(n_agents: int) -> dict[str, str]:
-    """Give every worker its part of the cores."""
-    return {"OMP_NUM_THREADS": str(max(1, _count_cores() // n_agents))}
+    return min(count_cpus(), 4, n_runs or 4)

@@ -9,18 +9,20 @@ from functools import partial
 import torch
 
 from agent.config import RunConfig
+from agent.cores import at_work
 from agent.device import choose_device
 from agent.engine import Weights, build_engine
 from agent.inputs import Inputs
 from agent.stack_batches import CopiedBatches, open_batches
 from agent.stack_engine import StackEngine
 from agent.train import FittedEpoch, Listener, Outcome, Question, Tally, judge_epoch, train
+from models.convpool import load_step
 
 OF_MEMBERS = {"learning_rate", "weight_decay", "seed", "epochs"}
 """Settings in which the members of a stack may differ."""
 STACKABLE = ("lenet5", "mlp")
-N_TIMED = 3
-"""Batches of the trial by which a CPU's stacks are judged, after one to warm up."""
+N_TIMED = 5
+"""Steps of the trial by which a CPU's stacks are judged."""
 GAIN = 1.1
 """How much faster a stack must be there."""
 
@@ -57,6 +59,11 @@ def train_group(members: Sequence[Member]) -> Iterator[tuple[int, Outcome]]:
         ConfigError: BPSWEEP_DEVICE names no device.
     """
     device = choose_device()
+    with at_work():
+        yield from _train_group(members, device)
+
+
+def _train_group(members: Sequence[Member], device: torch.device) -> Iterator[tuple[int, Outcome]]:
     fits = group_runs([member.config for member in members]) == [list(range(len(members)))]
     is_stackable = fits and members[0].config.model in STACKABLE
     if is_stackable and (device.type != "cpu" or is_faster_stacked(members)):
@@ -167,34 +174,42 @@ def _end(member: Member, interrupted: bool) -> Outcome:
 
 
 def is_faster_stacked(members: Sequence[Member]) -> bool:
-    """Tell by a short trial whether some runs train faster as a stack on this CPU.
+    """Tell whether some runs train faster as a stack on this CPU.
 
-    The compiled step of a LeNet-5 is made for one network, and is faster alone; MLPs that see the
-    same images gain from reading them once.
+    LeNet-5's compiled step is made for one network and is several times as fast as a stack; where
+    it is not to be had, and for MLPs, a short trial decides: members that see the same images gain
+    from reading them once.
     """
-    if len(members) == 1:
+    if len(members) == 1 or (
+        members[0].config.model == "lenet5" and load_step().library is not None
+    ):
         return False
-    alone = sum(_time_alone(member) for member in members)
-    return _time_stacked(members) * GAIN < alone
+    alone_s = sum(_time_alone(member) for member in members)
+    return _time_stacked(members) * GAIN < alone_s
 
 
 def _time_alone(member: Member) -> float:
-    """Return the seconds of a few steps of a run, data included."""
+    """Return the seconds of a run's step, data included."""
     inputs = member.inputs
     engine = build_engine(member.config, inputs.n_labels, inputs.training)
-    engine.fit_epoch(itertools.islice(inputs.training.epoch(1), 1))
-    started_s = time.perf_counter()
-    engine.fit_epoch(itertools.islice(inputs.training.epoch(1), N_TIMED))
-    return time.perf_counter() - started_s
+    return _time_best(lambda: engine.fit_epoch(itertools.islice(inputs.training.epoch(1), 1)))
 
 
 def _time_stacked(members: Sequence[Member]) -> float:
-    """Return the seconds of as many steps of the stack."""
+    """Return the seconds of a stack's step, data included."""
     cpu = torch.device("cpu")
     engine = build_stack(members, cpu)
     batches = open_batches([member.inputs.training for member in members], cpu)
     assert isinstance(batches, CopiedBatches)
-    engine.fit_epoch(batches.cut(1), 1)
-    started_s = time.perf_counter()
-    engine.fit_epoch(batches.cut(N_TIMED), 1)
-    return time.perf_counter() - started_s
+    return _time_best(lambda: engine.fit_epoch(batches.cut(1), 1))
+
+
+def _time_best(step: Callable[[], object]) -> float:
+    """Return the shortest of some times, after a step to warm up: others may use the machine."""
+    step()
+    times_s = []
+    for _ in range(N_TIMED):
+        started_s = time.perf_counter()
+        step()
+        times_s.append(time.perf_counter() - started_s)
+    return min(times_s)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from agent.config import RunConfig, parse_config
+from agent.cores import share_cores
 from agent.engine import is_exclusive
 from agent.errors import AgentError
 from agent.inputs import Inputs, default_inputs
@@ -87,6 +88,7 @@ class Trial:
         """Log an epoch and say it as one line."""
         self.tracked.log_epoch(epoch.values)
         self.tracked.say(describe_epoch(self.config, epoch.values))
+        share_cores()
 
     def close(self, outcome: Outcome) -> None:
         """Keep what came of the training, and end the run.
