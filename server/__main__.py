@@ -21,6 +21,8 @@ from server.store import users
 EXIT_PROBLEMS, EXIT_STORE, EXIT_IN_USE = 1, 2, 3
 # Open connections (a paused agent's, a browser's) get this long after SIGINT or SIGTERM.
 SHUTDOWN_S = 1
+# Agents speak every 5 s, runs every 15 s: closed in between, a connection may break as it is used.
+KEEP_ALIVE_S = 60
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -138,6 +140,7 @@ def serve(settings: Settings, host: str, port: int | None, log_level: str) -> No
         log_level=log_level,
         access_log=log_level == "debug",
         timeout_graceful_shutdown=SHUTDOWN_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         server_header=False,
     )
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only compared

@@ -3,13 +3,18 @@
 SCALE_RUNS=100,1000,10000 SCALE_AGENTS=50 SCALE_SECONDS=20 pytest -s tests/test_server_scale.py
 """
 
+import base64
 import concurrent.futures
+import http.client
 import json
 import os
+import random
+import socket
 import statistics
 import subprocess
 import sys
 import time
+import urllib.parse
 
 import httpx
 import pytest
@@ -25,6 +30,15 @@ SPACE = {
     "grid": "a: {min: 0, max: 49}\n  b: {min: 0, max: 499}",
     "random": "a: {min: 0.0, max: 1.0}\n  b: {values: [1, 2, 3]}",
 }
+EVERY_S = float(os.environ.get("SCALE_EVERY", "0.6"))  # the client's agents: 5 s
+CREATE_SWEEP = """mutation S($config: String) { upsertSweep(input: {config: $config,
+    entityName: "bpsweep", projectName: "p"}) { sweep { name } } }"""
+CREATE_AGENT = """mutation A($sweep: String!) { createAgent(input: {host: "h",
+    entityName: "bpsweep", projectName: "p", sweep: $sweep}) { agent { id } } }"""
+UPSERT = """mutation U($name: String) { upsertBucket(input: {entityName: "bpsweep",
+    modelName: "p", name: $name, host: "h"}) { bucket { id } } }"""
+HEARTBEAT = """mutation H($id: ID!, $states: JSONString) { agentHeartbeat(input: {id: $id,
+    runState: $states}) { agent { id } commands } }"""
 READER = """
 import json, sys, time, wandb
 api = wandb.Api()
@@ -96,57 +110,63 @@ def test_the_next_suggestion_takes_as_long_in_a_large_sweep(tmp_path, method):
         assert max(medians) < 20
 
 
-def drive_agent(url, key, number, end):
-    """Poll and log like an agent with a run, ten times as often; return latencies in ms."""
-    times = []
-    name = f"load{number}"
-    with httpx.Client(base_url=url, auth=("api", key), timeout=30) as http:
+class AgentLoad:
+    """An agent and its run as the server sees them; it reports at its own moments.
 
-        def ask(query, **variables):
-            answer = http.post("/graphql", json={"query": query, "variables": variables})
-            assert answer.status_code == 200, answer.text
-            return answer.json()["data"]
+    The plainest of clients, so that its own work (fifty of them share one interpreter here) is
+    small beside the server's.
+    """
 
-        upsert = """mutation U($n: String) { upsertBucket(input: {entityName: "bpsweep",
-            modelName: "p", name: $n, host: "h"}) { bucket { id } } }"""
-        ask(upsert, n=name)
-        beat = """mutation H($id: ID!, $r: JSONString) { agentHeartbeat(input: {id: $id,
-            runState: $r}) { commands } }"""
-        step = 0
+    def __init__(self, server, sweep, number):
+        address = urllib.parse.urlsplit(server.address["url"])
+        self.http = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+        self.http.connect()
+        self.http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        key = base64.b64encode(f"api:{server.key}".encode()).decode()
+        self.headers = {"Authorization": f"Basic {key}"}
+        self.run, self.random = f"load{number}", random.Random(number)
+        self.ask(UPSERT, name=self.run)
+        self.agent = self.ask(CREATE_AGENT, sweep=sweep)["createAgent"]["agent"]["id"]
+
+    def post(self, path, body):
+        self.http.request("POST", path, json.dumps(body), self.headers)
+        answer = self.http.getresponse()
+        content = answer.read()
+        assert answer.status == 200, content
+        return json.loads(content)
+
+    def ask(self, query, **variables):
+        return self.post("/graphql", {"query": query, "variables": variables})["data"]
+
+    def drive(self, end):
+        """Report and log until `end`; return how long each heartbeat took, in ms."""
+        times, step = [], 0
+        time.sleep(self.random.uniform(0, EVERY_S))
         while time.monotonic() < end:
             start = time.perf_counter()
-            ask(beat, id=AGENTS[number], r=json.dumps({name: True}))
+            self.ask(HEARTBEAT, id=self.agent, states=json.dumps({self.run: True}))
             times.append((time.perf_counter() - start) * 1_000)
             lines = [json.dumps({"_step": step + i, "loss": i}) for i in range(20)]
             chunk = {"files": {"wandb-history.jsonl": {"offset": step, "content": lines}}}
-            path = f"/files/{ENTITY}/{PROJECT}/{name}/file_stream"
-            assert http.post(path, json=chunk).status_code == 200
+            self.post(f"/files/{ENTITY}/{PROJECT}/{self.run}/file_stream", chunk)
             step += len(lines)
-            time.sleep(0.5)
-    return times
-
-
-AGENTS: list[str] = []
+            time.sleep(EVERY_S)
+        return times
 
 
 @pytest.mark.slow
 def test_many_agents_at_once(tmp_path):
     with open_server_process(tmp_path / "store") as server:
-        url, key = server.address["url"], server.key
-        make = """mutation S($c: String) { upsertSweep(input: {config: $c, entityName: "bpsweep",
-            projectName: "p"}) { sweep { name } } }"""
         config = "method: random\nparameters: {a: {min: 0.0, max: 1.0}}"
-        body = {"query": make, "variables": {"c": config}}
+        body = {"query": CREATE_SWEEP, "variables": {"config": config}}
         sweep = server.post("/graphql", body)["data"]["upsertSweep"]["sweep"]["name"]
-        add = f"""mutation A {{ createAgent(input: {{host: "h", entityName: "bpsweep",
-            projectName: "p", sweep: "{sweep}"}}) {{ agent {{ id }} }} }}"""
-        for _ in range(N_AGENTS):
-            data = server.post("/graphql", {"query": add})["data"]
-            AGENTS.append(data["createAgent"]["agent"]["id"])
+        agents = [AgentLoad(server, sweep, number) for number in range(N_AGENTS)]
         end = time.monotonic() + SECONDS
         with concurrent.futures.ThreadPoolExecutor(N_AGENTS) as pool:
-            played = [pool.submit(drive_agent, url, key, n, end) for n in range(N_AGENTS)]
+            played = [pool.submit(agent.drive, end) for agent in agents]
             times = sorted(ms for future in played for ms in future.result())
+        for agent in agents:
+            agent.http.close()
         p99 = times[int(len(times) * 0.99)]
         print(
             f"{N_AGENTS} agents, {len(times) / SECONDS:.0f} heartbeats/s: median"
