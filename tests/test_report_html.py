@@ -144,9 +144,10 @@ def test_nothing_is_fetched_and_the_policy_holds_exactly_the_scripts(full: str) 
 def test_every_figure_has_its_place_its_data_and_its_words(full: str) -> None:
     page = Page(full)
     figures = json.loads(next(text for kind, text in page.scripts[1:] if kind))
-    places = re.findall(r'data-figure="([^"]+)" role="img" aria-label="([^"]+)"', full)
-    assert {name for name, _ in places} == set(figures)
-    assert all(len(words.split()) > 8 for _, words in places)
+    assert set(re.findall(r'data-figure="([^"]+)"', full)) == set(figures)
+    words = dict(re.findall(r'<figcaption id="words-([^"]+)">([^<]+)<', full))
+    assert set(words) == set(figures)
+    assert all(len(text.split()) > 3 for text in words.values())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from html_support import make_cells, make_controls, make_sweep
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
@@ -79,6 +80,17 @@ def test_page_draws_everything_and_asks_for_nothing(
     assert _lightness(page, "body") > 0.5 if not dark else _lightness(page, "body") < 0.5
     ink = page.evaluate("getComputedStyle(document.querySelector('.gtitle')).fill")
     assert (_measure_lightness(ink) > 0.5) == dark, "figures follow the scheme"
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_fault_in_accessibility(browser: Browser, file: Path, scheme: str) -> None:
+    dark = scheme == "dark"
+    # only the tester's own script needs the way round the policy
+    context = browser.new_context(color_scheme="dark" if dark else "light", bypass_csp=True)
+    page = Opened(context, file).page
+    found = Axe().run(page).response["violations"]
+    assert [(fault["id"], fault["impact"]) for fault in found] == []
     context.close()
 
 

@@ -32,6 +32,8 @@
     const config = { ...CONFIG, toImageButtonOptions: { format: "svg", filename: place.dataset.figure } };
     // a copy: plotly writes into what it is given
     Plotly.react(place, structuredClone(figure.data), structuredClone(layout), config);
+    // the caption says it in words; ticks and dots read out one by one say nothing
+    for (const drawing of place.querySelectorAll("svg.main-svg")) drawing.setAttribute("aria-hidden", "true");
   }
 
   const places = [...document.querySelectorAll("[data-figure]")];
