@@ -11,19 +11,22 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agent import cli_data, home
+from agent import cli_data, cli_verdict, home
 from agent.agents import default_n_agents
-from agent.errors import AgentError
-from agent.local_server import (
-    ServerAddress,
-    named_server,
-    running_server,
-    serve_command,
+from agent.cli_verdict import (
+    Beside,
+    Target,
+    enter_server,
+    judge_sweep,
+    print_findings,
+    run_controls,
 )
+from agent.errors import AgentError
+from agent.local_server import serve_command
 from agent.sweepfile import read_sweep_file
 from data.errors import DataError
-from report.table import describe, draw_table, write_csv, write_json
-from report.verdict import DEFAULT_TARGET, ReportError, Verdict, judge
+from report.findings import examine
+from report.verdict import ReportError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +36,7 @@ app = typer.Typer(
     epilog="First steps: `bpsweep run sweeps/quick.yaml`. Data and results live in BPSWEEP_HOME.",
 )
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_verdict.app)
 
 DataDir = Annotated[
     Path | None,
@@ -41,20 +45,26 @@ DataDir = Annotated[
         "By default BPSWEEP_DATA_DIR, else the embedded synthetic set."
     ),
 ]
-Target = Annotated[float, typer.Option(help="Validation accuracy to reach, a share in (0, 1].")]
 
 
 @app.command()
-def run(
+def run(  # one parameter an option
     sweep_yaml: Annotated[Path, typer.Argument(help="The sweep, as sweeps/quick.yaml.")],
     agents: Annotated[
         int | None, typer.Option(min=1, help="Agents at once. By default one a core, up to 4.")
     ] = None,
     data_dir: DataDir = None,
-    target: Target = DEFAULT_TARGET,
+    target: Target = None,
     max_rejected: Annotated[
         int | None, typer.Option(min=0, help="Unusable image files that may be left out.")
     ] = None,
+    with_controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls/--no-controls",
+            help="Then ask by controls whether the best score is the damage or the plate.",
+        ),
+    ] = True,
 ) -> None:
     """Work off a sweep: data, cache, server, warm workers, verdict.
 
@@ -76,8 +86,7 @@ def run(
     folder = prepare_data(data_dir, console)
     prepare_caches(file, folder, console)
     with ExitStack() as stack:
-        server = _enter_server(stack, console)
-        os.environ.update(server.environment)
+        server = enter_server(stack, console)
         job = SweepJob(file, folder, server, n_agents)
         path = open_sweep(job, console)
         try:
@@ -86,52 +95,13 @@ def run(
             console.print("Stopped. The same command goes on with what is left:")
             console.print(f"  bpsweep run {sweep_yaml}", highlight=False)
             raise typer.Exit(130) from None
-        _print_report(path, target, console)
+        if with_controls:
+            how = Beside(folder, agents, f"bpsweep controls {path}", console)
+            run_controls(path, 1, [], how)
+        print_findings(examine(judge_sweep(path, target)), console)
     console.print(f"This table again: bpsweep report {path}", highlight=False)
     if server.embedded:
         console.print("The runs in a browser: bpsweep serve", highlight=False)
-
-
-def _enter_server(stack: ExitStack, console: Console) -> ServerAddress:
-    """Give the server that the environment names, else the embedded one for the block's length."""
-    if (named := named_server(home.store_dir())) is not None:
-        console.print(f"W&B server: {named.url}")
-        return named
-    server = stack.enter_context(running_server(home.store_dir()))
-    console.print(f"Embedded server: {server.url} (this machine only)")
-    return server
-
-
-def _print_report(path: str, target: float, console: Console) -> Verdict:
-    from agent.tracking.sweeps import read_sweep  # noqa: PLC0415
-
-    verdict = judge(read_sweep(path), target)
-    console.print(draw_table(verdict))
-    for line in describe(verdict):
-        console.print(line, highlight=False)
-    return verdict
-
-
-@app.command()
-def report(
-    sweep: Annotated[str, typer.Argument(help="entity/project/id, or the id alone.")],
-    target: Target = DEFAULT_TARGET,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the verdict as JSON here.")
-    ] = None,
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write one line a configuration here.")
-    ] = None,
-) -> None:
-    """Say which configurations of a sweep reach the target, and which is best."""
-    console = Console()
-    with ExitStack() as stack:
-        os.environ.update(_enter_server(stack, console).environment)
-        verdict = _print_report(sweep, target, console)
-    for file, write in ((json_file, write_json), (csv_file, write_csv)):
-        if file is not None:
-            file.write_text(write(verdict), encoding="utf-8")
-            console.print(f"Written: {file}", highlight=False)
 
 
 @app.command()
@@ -148,7 +118,7 @@ def agent(
     if data_dir is not None:
         os.environ["BPSWEEP_DATA_DIR"] = str(data_dir.resolve())
     with ExitStack() as opened:
-        os.environ.update(_enter_server(opened, console).environment)
+        enter_server(opened, console)
         from agent.worker import run_worker  # noqa: PLC0415
 
         status = run_worker(sweep, count, stack)
