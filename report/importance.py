@@ -22,7 +22,7 @@ from report.records import REPLICATE, RunRecord, SweepRecord
 
 MIN_RUNS: Final = 6
 """Fewer say nothing of importance."""
-_N_TREES: Final = 128
+N_TREES: Final = 128
 _N_RESAMPLINGS: Final = 200
 _N_RESAMPLED_TREES: Final = 12
 _N_FOLDS, _N_REPEATS = 9, 3
@@ -138,7 +138,7 @@ def weigh_values(
     coded = [_code(column) for column in columns.values()]
     codes = np.stack([one.codes for one in coded], axis=1).astype(np.float64)
     grid = build_grid(codes)
-    predicted = predict_grid(codes, values, grid, _N_TREES, _SEED)
+    predicted = predict_grid(codes, values, grid, N_TREES, _SEED)
     shares, pairs = share_variance(predicted)
     resampled, slopes = _resample(codes, values, n_resamplings)
     tail = (1 - goal.level) / 2
