@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agent import cli_data, cli_verdict, home
+from agent import cli_data, cli_server, cli_verdict, home
 from agent.agents import default_n_agents
 from agent.cli_verdict import (
     Beside,
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_verdict.app)
+app.add_typer(cli_server.app)
 
 DataDir = Annotated[
     Path | None,

@@ -6,8 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import urllib.request
-from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from agent.agents import AgentGroup
 from agent.errors import TrackingError
 from agent.local_server import ServerAddress
 from agent.progress import describe_end, draw_progress
+from agent.server_calls import retry_sweep
 from agent.sweepfile import SweepFile
 from agent.tracking.sweeps import SweepProgress, watch_sweep
 
@@ -70,7 +69,7 @@ def open_sweep(job: SweepJob, console: Console) -> str:
         except TrackingError:
             progress = None  # deleted, or another account: a new sweep is right
         if progress is not None and not is_over(progress):
-            n_retried = retry_interrupted(job.server, path) if job.server.embedded else 0
+            n_retried = len(retry_sweep(job.server, path)["retried"]) if job.server.embedded else 0
             again = f", {n_retried} interrupted to be run again" if n_retried else ""
             console.print(f"Continuing sweep {path}: {len(progress.finished)} finished{again}.")
             return path
@@ -107,19 +106,6 @@ def create_sweep(job: SweepJob) -> str:
     if done.returncode != 0 or found is None:
         raise TrackingError(f"`wandb sweep {job.file.path}` failed:\n{said.strip()}")
     return found.group(1)
-
-
-def retry_interrupted(server: ServerAddress, path: str) -> int:
-    """Have the embedded server hand out again what was interrupted; return how many."""
-    key = server.environment["WANDB_API_KEY"]
-    request = urllib.request.Request(  # noqa: S310  # our own http address
-        f"{server.url}/api/sweeps/{path}/retry",
-        method="POST",
-        headers={"Authorization": "Basic " + b64encode(f"api:{key}".encode()).decode()},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        retried = json.loads(answer.read())["retried"]
-    return len(retried)
 
 
 def work_off(job: SweepJob, path: str, console: Console) -> None:
