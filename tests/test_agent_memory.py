@@ -6,7 +6,8 @@ import sys
 import pytest
 
 STEPS = """
-import resource, sys, torch
+import os, resource, sys, torch
+os.environ["BPSWEEP_COMPILED"] = "0"  # torch's own step is the one with large buffers
 from agent.memory import keep_freed_memory
 from models import ModelConfig, build_model
 if sys.argv[1] == "keep":
