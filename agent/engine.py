@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.neural_network import MLPClassifier
 from torch import nn
 from torch.nn import functional
@@ -160,9 +161,15 @@ class SklearnEngine:
         self._mean = mean
         self._scale = scale
         self._exclusive = exclusive
+        self._pixels = np.empty((0, len(mean)), np.float32)
 
     def fit_epoch(self, batches: Iterable[Batch]) -> float:
         """Learn from every batch once; return the mean training loss over the images."""
+        # Our pixels are finite and our settings checked: scikit-learn need not look each step.
+        with config_context(assume_finite=True, skip_parameter_validation=True):
+            return self._fit_epoch(batches)
+
+    def _fit_epoch(self, batches: Iterable[Batch]) -> float:
         loss_sum, n_images = 0.0, 0
         for batch in batches:
             classes = np.arange(batch.labels.shape[1])
@@ -175,11 +182,19 @@ class SklearnEngine:
         return loss_sum / n_images
 
     def _standardize(self, batch: Batch) -> NDArray[np.float32]:
-        return (batch.images.reshape(len(batch.images), -1) - self._mean) / self._scale
+        """(B, S*S) pixels in an array that the next batch uses again."""
+        n_images = len(batch.images)
+        if len(self._pixels) < n_images:
+            self._pixels = np.empty((n_images, len(self._mean)), np.float32)
+        pixels = self._pixels[:n_images]
+        np.subtract(batch.images.reshape(n_images, -1), self._mean, out=pixels)
+        pixels /= self._scale
+        return pixels
 
     def predict(self, batches: Iterable[Batch]) -> NDArray[np.float32]:
         """Return probabilities (N, L) in [0, 1], in the order of the batches."""
-        outputs = [self._model.predict_proba(self._standardize(batch)) for batch in batches]
+        with config_context(assume_finite=True):
+            outputs = [self._model.predict_proba(self._standardize(batch)) for batch in batches]
         return np.concatenate(outputs).astype(np.float32)
 
     def weights(self) -> Weights:

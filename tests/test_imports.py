@@ -42,7 +42,13 @@ def test_imports_point_one_way(folder: str) -> None:
 @pytest.mark.parametrize(
     ("package", "only"),
     [
-        ("wandb", {f"agent/tracking/{name}.py" for name in ("queue", "run", "sweeps", "trouble", "weights")}),
+        (
+            "wandb",
+            {
+                f"agent/tracking/{name}.py"
+                for name in ("queue", "run", "sweeps", "trouble", "weights")
+            },
+        ),
         ("tifffile", {"data/images.py"}),
         ("sweeps", {"server/space.py"}),
     ],
