@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from report.compare import Comparison
@@ -167,6 +169,11 @@ def _list_notes(findings: Findings) -> list[str]:
     return [*lines, *name_basis(verdict), *name_unfinished(verdict)]
 
 
+def mark_code(text: str) -> Markup:
+    """Set our own commands, between backticks, as code; all else is text."""
+    return Markup(re.sub(r"`(bpsweep [^`<>]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped
+
+
 @dataclass(frozen=True)
 class _ShownCell:
     condition: str
@@ -218,3 +225,4 @@ _ENVIRONMENT: Final = Environment(
     keep_trailing_newline=True,
 )
 _ENVIRONMENT.filters["group_cells"] = _group_cells
+_ENVIRONMENT.filters["mark_code"] = mark_code

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from report.controls import ControlsVerdict
 from report.explain import explain_controls
 from report.figures.estimates import Dot, Level, Measure, draw_estimates
-from report.figures.figure import Figure
+from report.figures.figure import Figure, write_target
 from report.html_sections import Cell, Missing, Section, Table
 from report.intervals import Interval
 from report.scores import ACCURACY
@@ -68,15 +68,17 @@ def _draw_scores(verdict: Verdict, controls: ControlsVerdict) -> Figure:
         ends = result.estimate.interval
         low, high = (ends.low, ends.high) if ends else (None, None)
         dots.append(Dot(result.words, result.estimate.value, low, high))
-    levels = [Level(goal.target, f"target {name_share(goal.target)}")]
+    levels = [Level(goal.target, f"target {write_target(goal.target, goal.metric)}")]
     if controls.chance is not None:
-        levels.append(Level(controls.chance, f"chance {name_share(round(controls.chance, 3))}"))
+        levels.append(
+            Level(controls.chance, f"chance {write_target(round(controls.chance, 3), goal.metric)}")
+        )
     return draw_estimates(
         dots,
         "The best beside its controls",
         levels,
         name="controls",
-        measure=Measure(goal.metric.words, True),
+        measure=Measure(goal.metric.words, goal.metric is ACCURACY),
         synthetic=verdict.synthetic,
     )
 

@@ -146,10 +146,9 @@ def build_settings(verdict: Verdict) -> Section:
     figure = draw_parallel(
         [row.swept for row in rows],
         [row.value for row in rows],
-        goal.metric.words,
+        goal.metric,
         goal.target,
         verdict.synthetic,
-        goal.metric.higher_is_better,
     )
     return Section("settings", "Settings and results", figures=[figure])
 

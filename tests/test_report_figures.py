@@ -25,6 +25,7 @@ from report.figures.scatter import Column, draw_scatter
 from report.importance import Factor, Importance, Interaction
 from report.intervals import Interval
 from report.records import REPLICATE, RunRecord, SweepRecord
+from report.scores import HAMMING
 
 LONGEST_TITLE = 48
 
@@ -185,7 +186,7 @@ def test_axes_keep_order_and_what_is_missing() -> None:
 
 
 def test_parallel_says_which_line_is_best() -> None:
-    figure = draw_parallel(SETTINGS, [0.3, 0.2], "Hamming loss", higher_is_better=False)
+    figure = draw_parallel(SETTINGS, [0.3, 0.2], HAMMING)
     assert "model mlp, batch_size 64" in figure.words
     axes = figure.layout["meta"]["axes"]
     assert [axis["name"] for axis in axes] == ["model", "batch_size", "Hamming loss"]
@@ -206,7 +207,7 @@ def test_importance_says_when_the_order_is_open_and_when_it_is_chance() -> None:
 def test_interaction_leaves_out_what_was_not_run() -> None:
     figure = draw_interaction(INTERACTION, "accuracy")
     assert figure.data[0]["z"] == [[0.7, None], [0.8, 0.6]]
-    assert "80.0 %, at learning_rate 0.2 and batch_size 16" in figure.words
+    assert "80.0%, at learning_rate 0.2 and batch_size 16" in figure.words
 
 
 @given(name=st.text(alphabet="<>&\"'a/:=%{}", max_size=30))

@@ -76,7 +76,7 @@ def test_page_draws_everything_and_asks_for_nothing(
     assert width == viewport["width"], "the page scrolls sideways"
     for figure in page.locator("[data-figure]").all():
         box = figure.locator("svg.main-svg").first.bounding_box()
-        assert box is not None and box["x"] + box["width"] <= viewport["width"]
+        assert box is not None and box["x"] + box["width"] <= viewport["width"], "cut off"
     assert _lightness(page, "body") > 0.5 if not dark else _lightness(page, "body") < 0.5
     ink = page.evaluate("getComputedStyle(document.querySelector('.gtitle')).fill")
     assert (_measure_lightness(ink) > 0.5) == dark, "figures follow the scheme"

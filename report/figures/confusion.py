@@ -38,18 +38,18 @@ def draw_confusion(
         "zmax": 1,
         "xgap": 2,
         "ygap": 2,
-        "colorbar": {"title": {"text": "share of row"}, "tickformat": ".0%", "thickness": 12},
         "hovertemplate": "true %{y}, predicted %{x}: %{text}<extra></extra>",
-        "showscale": len(confusion.rows) > 2,
+        "showscale": False,
     }
     axis: dict[str, Any] = {"type": "category", "showgrid": False}
     layout = build_layout(
         title,
         180 + 68 * len(confusion.rows),
-        xaxis={**axis, "title": {"text": "predicted"}},
+        xaxis={**axis, "title": {"text": "predicted"}, "tickangle": 0, "tickfont": {"size": 11}},
         yaxis={**axis, "title": {"text": "true"}, "autorange": "reversed"},
     )
-    return Figure(name, title, describe_confusion(confusion, of), (trace,), layout)
+    words, width = describe_confusion(confusion, of), 110 + 50 * len(confusion.columns)
+    return Figure(name, title, words, (trace,), layout, min_width=width)
 
 
 def _label(condition: str) -> str:
@@ -66,7 +66,7 @@ def describe_confusion(confusion: Confusion, of: str = "") -> str:
         if totals[i]
     ]
     who = f"{of[0].upper()}{of[1:]}: share" if of else "Share"
-    words = f"{who} of each condition's cells that is right: {', '.join(right)}."
+    words = f"{who} of each condition's cells that is right: {'; '.join(right)}."
     wrong = counts.copy()
     wrong[range(len(wrong)), range(len(wrong))] = 0
     if wrong.any():

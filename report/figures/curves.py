@@ -37,8 +37,8 @@ Y_TITLES: Final = {
     metrics.TRAIN_LOSS: "training loss (nats)",
     metrics.IMAGES_PER_S: "training speed (images/s)",
 }
-SHARES: Final = (metrics.VAL_ACCURACY, metrics.VAL_JACCARD, metrics.VAL_HAMMING)
-"""What is a share in [0, 1], written in per cent."""
+SHARES: Final = (metrics.VAL_ACCURACY,)
+"""What is written in per cent."""
 _MOST_TEXTS: Final = 5000  # hover texts repeat a name at every point
 
 

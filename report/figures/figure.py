@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from report.words import show
+from report.scores import ACCURACY, Metric
+from report.words import name_share, show
 
 SYNTHETIC: Final = "synthetic"
 _LONGEST_TEXT: Final = 60
@@ -24,6 +25,7 @@ class Figure:
         data: Its traces.
         layout: Its layout, title included, without a template: see palette.TEMPLATES.
         wide: Whether it wants the whole width of a page.
+        min_width: Pixels below which its texts overlap.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Figure:
     data: tuple[Trace, ...]
     layout: Mapping[str, Any]
     wide: bool = False
+    min_width: int = 0
 
     def to_plotly(self) -> dict[str, Any]:
         """Return {"data", "layout"} of plain lists, mappings, numbers and texts."""
@@ -63,6 +66,11 @@ def escape_text(value: Any) -> str:
     text = show(value)
     cut = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
     return html.escape(cut, quote=False)
+
+
+def write_target(target: float, metric: Metric) -> str:
+    """Write what is to be reached: "80 %" accuracy, 0.2 of others."""
+    return name_share(target) if metric is ACCURACY else f"{target:g}"
 
 
 def describe_settings(values: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from report.figures import palette
 from report.figures.figure import Figure, build_layout, escape_text, title_figure
 from report.importance import Factor, Importance, Interaction
 from report.scores import METRICS
-from report.words import show
+from report.words import name_share, show, show_value
 
 
 def draw_importance(importance: Importance, synthetic: bool = False) -> Figure:
@@ -85,21 +85,23 @@ def draw_interaction(interaction: Interaction, metric: str, synthetic: bool = Fa
         metric: Name of the metric.
         synthetic: Whether the images are made.
     """
-    words = METRICS[metric].words
     title = title_figure("The two that mattered most", synthetic)
     means = interaction.means.tolist()
     trace: dict[str, Any] = {
         "type": "heatmap",
-        "x": [escape_text(value) for value in interaction.column_values],
+        "x": [_break_range(value) for value in interaction.column_values],
         "y": [escape_text(value) for value in interaction.row_values],
         "z": [[None if math.isnan(mean) else mean for mean in row] for row in means],
-        "text": [["" if math.isnan(mean) else f"{mean:.1%}" for mean in row] for row in means],
+        "text": [
+            ["" if math.isnan(mean) else show_value(mean, METRICS[metric]) for mean in row]
+            for row in means
+        ],
         "texttemplate": "%{text}",
         "colorscale": palette.HEAT,
         "xgap": 2,
         "ygap": 2,
         "hoverongaps": False,
-        "colorbar": {"title": {"text": words}, "tickformat": ".0%", "thickness": 12},
+        "showscale": False,
         "hovertemplate": "%{yaxis.title.text} %{y}, %{xaxis.title.text} %{x}: %{text}"
         "<extra></extra>",
     }
@@ -113,6 +115,10 @@ def draw_interaction(interaction: Interaction, metric: str, synthetic: bool = Fa
     return Figure("interaction", title, describe_interaction(interaction, metric), (trace,), layout)
 
 
+def _break_range(value: str) -> str:
+    return escape_text(value).replace(" to ", "<br>to ")
+
+
 def describe_interaction(interaction: Interaction, metric: str) -> str:
     """Say in words where the two settings together do best and worst."""
     cells = [
@@ -122,13 +128,15 @@ def describe_interaction(interaction: Interaction, metric: str) -> str:
         if not math.isnan(mean)
     ]
     rows, columns = interaction.rows, interaction.columns
-    highest, lowest = max(cells), min(cells)
+    measured = METRICS[metric]
+    (high, *at_high), (low, *at_low) = max(cells), min(cells)
     return (
-        f"Mean {METRICS[metric].words} by {rows} and {columns}: highest, {highest[0]:.1%}, at "
-        f"{_name(interaction, highest)}; lowest, {lowest[0]:.1%}, at {_name(interaction, lowest)}. "
-        f"{interaction.share:.0%} of the variance is explained by the two only together."
-    ).replace("%", " %")
+        f"Mean {measured.words} by {rows} and {columns}: highest, {show_value(high, measured)}, "
+        f"at {_name(interaction, at_high)}; lowest, {show_value(low, measured)}, "
+        f"at {_name(interaction, at_low)}. {name_share(round(interaction.share, 2))} of the "
+        "variance is explained by the two only together."
+    )
 
 
-def _name(interaction: Interaction, cell: Sequence[Any]) -> str:
-    return f"{interaction.rows} {show(cell[1])} and {interaction.columns} {show(cell[2])}"
+def _name(interaction: Interaction, values: Sequence[Any]) -> str:
+    return f"{interaction.rows} {show(values[0])} and {interaction.columns} {show(values[1])}"

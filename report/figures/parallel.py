@@ -19,8 +19,10 @@ from report.figures.figure import (
     escape_text,
     join_lines,
     title_figure,
+    write_target,
 )
-from report.words import show
+from report.scores import ACCURACY, Metric
+from report.words import show, show_value
 
 _MOST_TICKS: Final = 8
 _LOG_RATIO: Final = 30.0
@@ -43,7 +45,7 @@ class Axis:
     ticks: tuple[tuple[float, str], ...]
 
 
-def scale_axis(name: str, values: Sequence[Any], percent: bool = False) -> Axis:
+def scale_axis(name: str, values: Sequence[Any], spec: str = "") -> Axis:
     """Scale the values of one axis.
 
     A few distinct values are spread evenly, in order; many numbers lie on a linear or logarithmic
@@ -52,7 +54,7 @@ def scale_axis(name: str, values: Sequence[Any], percent: bool = False) -> Axis:
     Args:
         name: What it is.
         values: One a line; None where it is missing.
-        percent: Whether they are shares: scaled as they are and written in per cent.
+        spec: How numbers are written (".1%"), for a linear scale even of few; by default by kind.
     """
     known = [value for value in values if value is not None]
     numeric = all(
@@ -60,8 +62,8 @@ def scale_axis(name: str, values: Sequence[Any], percent: bool = False) -> Axis:
         for value in known
     )
     distinct = list({_key(value): value for value in known}.values())
-    if numeric and (percent or len(distinct) > _MOST_TICKS):
-        return _scale_numbers(name, [None if v is None else float(v) for v in values], percent)
+    if numeric and (spec or len(distinct) > _MOST_TICKS):
+        return _scale_numbers(name, [None if v is None else float(v) for v in values], spec)
     ordered = sorted(distinct) if numeric else sorted(distinct, key=str)
     place = {_key(value): _spread(i, len(ordered)) for i, value in enumerate(ordered)}
     every = max(1, math.ceil(len(ordered) / 12))  # more labels than that overlap
@@ -83,13 +85,12 @@ def _spread(index: int, n: int) -> float:
     return 0.5 if n < 2 else index / (n - 1)
 
 
-def _scale_numbers(name: str, values: Sequence[float | None], percent: bool) -> Axis:
+def _scale_numbers(name: str, values: Sequence[float | None], spec: str) -> Axis:
     known = [value for value in values if value is not None]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     if low == high:
         low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
-        low = max(low, 0.0) if percent else low
-    log = not percent and low > 0 and high / low >= _LOG_RATIO
+    log = not spec and low > 0 and high / low >= _LOG_RATIO
 
     def place(value: float) -> float:
         return math.log(value / low, high / low) if log else (value - low) / (high - low)
@@ -100,17 +101,16 @@ def _scale_numbers(name: str, values: Sequence[float | None], percent: bool) -> 
     return Axis(
         name=name,
         positions=tuple(None if value is None else place(value) for value in values),
-        ticks=tuple((place(mark), f"{mark:.1%}" if percent else f"{mark:.3g}") for mark in marks),
+        ticks=tuple((place(mark), format(mark, spec or ".3g")) for mark in marks),
     )
 
 
 def draw_parallel(
     settings: Sequence[Mapping[str, Any]],
     results: Sequence[float | None],
-    result_name: str = "accuracy",
+    metric: Metric = ACCURACY,
     target: float | None = None,
     synthetic: bool = False,
-    higher_is_better: bool = True,
 ) -> Figure:
     """Draw one line a configuration through its settings to its result.
 
@@ -119,20 +119,19 @@ def draw_parallel(
 
     Args:
         settings: The swept values by name; the same names in each.
-        results: The metric of each, a share; None before the first epoch.
-        result_name: What the metric is called.
+        results: The metric of each; None before the first epoch.
+        metric: What they are of.
         target: Where to mark the last axis.
         synthetic: Whether the images are made.
-        higher_is_better: Which end of the last axis is the best.
     """
     names = list(settings[0]) if settings else []
     axes = [scale_axis(name, [row.get(name) for row in settings]) for name in names]
     with_target = [*results, target] if target is not None else list(results)
-    scaled = scale_axis(result_name, with_target, percent=True)
-    last = Axis(result_name, scaled.positions[: len(results)], scaled.ticks)
+    scaled = scale_axis(metric.words, with_target, ".1%" if metric is ACCURACY else ".3f")
+    last = Axis(metric.words, scaled.positions[: len(results)], scaled.ticks)
     axes.append(last)
-    best = _find_best(results, higher_is_better)
-    title = title_figure(f"Settings and {result_name}", synthetic)
+    best = _find_best(results, metric)
+    title = title_figure(f"Settings and {metric.words}", synthetic)
     layout = build_layout(
         title,
         440,
@@ -146,16 +145,25 @@ def draw_parallel(
     if target is not None:
         position = scaled.positions[-1]
         layout["shapes"].append(_draw_mark(len(axes) - 1, position))
-        layout["annotations"].append(_label_mark(len(axes) - 1, position, f"target {target:.0%}"))
-    traces = [*_draw_lines(axes, best), _draw_ends(axes, settings, results)]
-    words = describe_parallel(settings, results, result_name, best)
-    return Figure("parallel", title, words, tuple(traces), layout, wide=True)
+        layout["annotations"].append(
+            _label_mark(len(axes) - 1, position, f"target {write_target(target, metric)}")
+        )
+    traces = [
+        *_draw_lines(axes, best),
+        _draw_ends(axes, settings, [_write(result, metric) for result in results]),
+    ]
+    words = describe_parallel(settings, results, metric)
+    width = 75 * len(axes)
+    return Figure("parallel", title, words, tuple(traces), layout, wide=True, min_width=width)
 
 
-def _find_best(results: Sequence[float | None], higher_is_better: bool) -> int | None:
+def _find_best(results: Sequence[float | None], metric: Metric) -> int | None:
     known = [i for i, value in enumerate(results) if value is not None]
-    sign = 1 if higher_is_better else -1
-    return max(known, key=lambda i: sign * (results[i] or 0.0), default=None)
+    return max(known, key=lambda i: metric.rank(results[i] or 0.0), default=None)
+
+
+def _write(result: float | None, metric: Metric) -> str:
+    return "" if result is None else show_value(result, metric)
 
 
 def _draw_lines(axes: Sequence[Axis], best: int | None) -> list[Trace]:
@@ -198,10 +206,10 @@ def _draw_group(
 
 
 def _draw_ends(
-    axes: Sequence[Axis], settings: Sequence[Mapping[str, Any]], results: Sequence[float | None]
+    axes: Sequence[Axis], settings: Sequence[Mapping[str, Any]], results: Sequence[str]
 ) -> Trace:
     """Draw a dot where each line ends; on hovering it names the line."""
-    shown = [i for i, value in enumerate(results) if value is not None]
+    shown = [i for i, value in enumerate(results) if value]
     positions = [axes[-1].positions[i] or 0.0 for i in shown]
     return {
         "type": "scatter",
@@ -217,7 +225,7 @@ def _draw_ends(
             "<br>".join(
                 [
                     *(f"{escape_text(name)} {escape_text(v)}" for name, v in settings[i].items()),
-                    f"{results[i]:.1%}",
+                    results[i],
                 ]
             )
             for i in shown
@@ -265,7 +273,7 @@ def _label_mark(index: int, position: float | None, text: str) -> dict[str, Any]
         "x": index,
         "y": position,
         "xshift": 8,
-        "text": text.replace(" ", "<br>").replace("%", " %"),
+        "text": text.replace(" ", "<br>", 1),
         "showarrow": False,
         "xanchor": "left",
         "align": "left",
@@ -276,16 +284,17 @@ def _label_mark(index: int, position: float | None, text: str) -> dict[str, Any]
 def describe_parallel(
     settings: Sequence[Mapping[str, Any]],
     results: Sequence[float | None],
-    result_name: str,
-    best: int | None,
+    metric: Metric = ACCURACY,
 ) -> str:
     """Say in words what the lines show."""
     known = [value for value in results if value is not None]
-    if best is None or not known:
+    best = _find_best(results, metric)
+    if best is None:
         return "No configuration has a result yet."
     return (
         f"One line a configuration, {len(known)} with a result, through its settings to its "
-        f"{result_name}, which runs from {min(known):.1%} to {max(known):.1%}. "
+        f"{metric.words}, which runs from {show_value(min(known), metric)} to "
+        f"{show_value(max(known), metric)}. "
         f"The thick line is the best: {describe_settings(settings[best]) or 'the only one'}, "
-        f"{results[best]:.1%}."
-    ).replace("%", " %")
+        f"{_write(results[best], metric)}."
+    )

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from report.figures import palette
 from report.figures.figure import Figure, build_layout, draw_level, escape_text, title_figure
-from report.words import show
+from report.words import name_share, show
 
 _LOG_RATIO: Final = 30.0
 
@@ -75,7 +75,9 @@ def draw_scatter(
     }
     layout = build_layout(title, 360, xaxis=_build_axis(x), yaxis=_build_axis(y))
     if target is not None:
-        layout |= draw_level(target, "y", f"target {target:.0%}".replace("%", " %"))
+        layout |= draw_level(
+            target, "y", f"target {name_share(target) if y.unit == '%' else show(target)}"
+        )
     return Figure("scatter", title, describe_scatter(x, y), (trace,), layout, wide=True)
 
 
@@ -96,7 +98,7 @@ def _build_axis(column: Column) -> dict[str, Any]:
     if column.unit == "%":
         return {**axis, "tickformat": ".0%"}
     if known and min(known) > 0 and max(known) / min(known) >= _LOG_RATIO:
-        return {**axis, "type": "log"}
+        return {**axis, "type": "log", "dtick": 1, "tickformat": "~g"}
     distinct = sorted(set(known))
     if len(distinct) <= 6:
         return {**axis, "tickvals": distinct, "ticktext": [show(value) for value in distinct]}
