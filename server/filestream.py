@@ -97,7 +97,7 @@ def _write_files(
     latest = None
     for name, offset, lines in _iterate_files(chunk):
         if name == _HISTORY:
-            history.write_history(db, run, offset, lines, metric)
+            history.write_history(db, run, run["forked_lines"] + offset, lines, metric)
             for text in lines:
                 value = history.read_metric(json.loads(text), metric)
                 latest = value if value is not None else latest

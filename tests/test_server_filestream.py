@@ -115,6 +115,62 @@ def test_a_run_that_starts_anew_forgets_and_one_that_resumes_goes_on(server):
     assert server.find_run("r")["state"] == "finished"
 
 
+def fork_run(server, name, parent, step):
+    branch = {"_wandb": {"value": {"branch_point": {"run_id": parent, "step": step}}}}
+    mutation = """mutation UpsertBucket($input: UpsertBucketInput!) {
+        upsertBucket(input: $input) { bucket { id historyLineCount summaryMetrics } } }"""
+    values = {"entityName": "bpsweep", "modelName": "p", "name": name, "host": "h"}
+    return server.ask(mutation, input={**values, "config": json.dumps(branch)})
+
+
+def read_values(server, name):
+    return [json.loads(line)["v"] for line in server.find_run(name)["history"]]
+
+
+def test_a_fork_begins_with_its_parents_lines(server):
+    server.log("r", *[{"v": i, "late": 1} if i > 2 else {"v": i} for i in range(5)])
+    forked = fork_run(server, "f", "r", 2).json()["data"]["upsertBucket"]["bucket"]
+    assert forked["historyLineCount"] == 0  # its program counts from there
+    assert json.loads(forked["summaryMetrics"]) == {"_step": 2, "v": 2}
+    line = json.dumps({"_step": 3, "v": 30})
+    for _ in range(2):  # the second is a retry
+        server.stream("f", files={HISTORY: {"offset": 0, "content": [line]}})
+    assert read_values(server, "f") == [0, 1, 2, 30]
+    assert read_values(server, "r") == [0, 1, 2, 3, 4]
+    assert server.find_run("f")["historyLineCount"] == 1
+    # A fork of the fork, and the fork rewound to before it was one.
+    fork_run(server, "g", "f", 3)
+    assert read_values(server, "g") == [0, 1, 2, 30]
+    rewind = """mutation R { rewindRun(input: {runName: "f", entityName: "bpsweep",
+        projectName: "p", metricName: "_step", metricValue: 1}) {
+        rewoundRun { historyLineCount } } }"""
+    assert server.query(rewind)["rewindRun"]["rewoundRun"]["historyLineCount"] == 0
+    server.stream("f", files={HISTORY: {"offset": 0, "content": ['{"_step": 2, "v": 9}']}})
+    assert read_values(server, "f") == [0, 1, 9]
+
+
+@pytest.mark.parametrize(
+    ("parent", "step", "message"),
+    [
+        ("nobody", 1, "run 'nobody', to be forked, does not exist"),
+        ("r", 2, "a step from 0 to 1, its last; got 2"),
+        ("r", -1, "a step from 0 to 1, its last; got -1"),
+        ("r", "1", "got '1'"),
+        (["r"], 1, "does not exist"),
+    ],
+)
+def test_a_fork_of_nothing_is_refused(server, parent, step, message):
+    server.log("r", {"v": 0}, {"v": 1})
+    answer = fork_run(server, "f", parent, step)
+    assert answer.status_code in (400, 404)
+    assert message in answer.json()["errors"][0]["message"]
+    assert (
+        server.query("""query Q { project(name: "p", entityName: "bpsweep") {
+        run(name: "f") { id } } }""")["project"]["run"]
+        is None
+    )
+
+
 HISTORY = "wandb-history.jsonl"
 
 

@@ -34,11 +34,16 @@ for _field, _column in {
     "jobRepo": "repo",
     "commit": "commit_hash",
     "exitcode": "exit_code",
-    "historyLineCount": "history_lines",
     "eventsLineCount": "event_lines",
     "logLineCount": "output_lines",
 }.items():
     run_type.set_field(_field, pick(_column))
+
+
+@run_type.field("historyLineCount")
+def resolve_history_line_count(run: Row, _: Info) -> int:
+    """Return at which line the run's program goes on: its own count, without a parent's lines."""
+    return int(run["history_lines"] - run["forked_lines"])
 
 
 @run_type.field("id")

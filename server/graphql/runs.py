@@ -71,9 +71,43 @@ def _create_bucket(db: Connection, info: Info, values: dict[str, Any]) -> Row:
         display_name=values.get("display_name"),
         state="pending" if values.get("state") == "pending" else "running",
     )
+    _fork_run(db, run, values)
     if run["state"] == "running":
         leases.start_run(db, run)
     return run
+
+
+def _fork_run(db: Connection, run: Row, values: dict[str, Any]) -> None:
+    """Begin a run where its config says that it branches off (`wandb.init(fork_from=...)`)."""
+    config = parse_json(values.get("config"), "config", dict)
+    entry = config.get("_wandb")
+    inner = entry.get("value") if isinstance(entry, dict) else None
+    point = inner.get("branch_point") if isinstance(inner, dict) else None
+    if not isinstance(point, dict) or point.get("run_id") == run["name"]:
+        return
+    name, step = point.get("run_id"), point.get("step")
+    parent = runs.find_run(db, run["project_id"], name) if isinstance(name, str) else None
+    if parent is None:
+        raise NotFoundError(f"run {name!r}, to be forked, does not exist in this project")
+    history.fork_history(db, run["id"], parent, require_step(parent, step))
+
+
+def require_step(run: Row, step: Any) -> int:
+    """Return a step at which a run can be rewound or forked.
+
+    Raises:
+        BadRequestError: It has not logged so far.
+    """
+    if (
+        isinstance(step, bool)
+        or not isinstance(step, int | float)
+        or not 0 <= step <= run["last_step"]
+    ):
+        raise BadRequestError(
+            f"run {run['name']} can be taken up at a step from 0 to {run['last_step']}, its last;"
+            f" got {step!r}"
+        )
+    return int(step)
 
 
 def _continue_run(db: Connection, run: Row, values: dict[str, Any]) -> None:
@@ -128,7 +162,9 @@ def _delete_runs(info: Info, ids: list[str], values: dict[str, Any]) -> Row:
     numbers = [decode_id("Run", graphql_id) for graphql_id in ids]
     with server.database.write() as db:
         for number in numbers:
-            run = runs.get_run(db, number)
+            run = runs.find_run_by_id(db, number)
+            if run is None:
+                continue  # asked again, after an answer that was lost: gone is what was wanted
             if values.get("delete_artifacts"):
                 _delete_artifacts(db, number)
             runs.delete_run(db, number)
@@ -195,7 +231,7 @@ def rewind_run(_: None, info: Info, input: dict[str, Any]) -> Row:
         run = runs.find_run(db, project["id"], input["run_name"])
         if run is None:
             raise NotFoundError(f"run {'/'.join(names)}/{input['run_name']} does not exist")
-        history.rewind_history(db, run["id"], int(input["metric_value"]))
+        history.rewind_history(db, run["id"], require_step(run, input["metric_value"]))
         tail = history.read_tail(db, run["id"], "history")
         runs.save_run(db, run["id"], summary_metrics=tail[0] if tail else "{}")
         return {"rewound_run": runs.get_run(db, run["id"])}

@@ -83,7 +83,8 @@ def clear_lines(db: Connection, run_id: int, stream: str) -> None:
     assert stream in ("history", *_STREAMS)
     db.execute(f"DELETE FROM {stream} WHERE run_id = ?", (run_id,))  # noqa: S608
     if stream == "history":
-        update(db, "runs", run_id, history_lines=0, history_keys="{}", last_step=-1)
+        empty = {"history_lines": 0, "forked_lines": 0, "history_keys": "{}", "last_step": -1}
+        update(db, "runs", run_id, **empty)
     else:
         update(db, "runs", run_id, **{_STREAMS[stream]: 0})
 
@@ -97,6 +98,32 @@ def rewind_history(db: Connection, run_id: int, step: int) -> None:
     assert row is not None
     lines = 0 if row["line"] is None else row["line"] + 1
     update(db, "runs", run_id, history_lines=lines, last_step=-1 if lines == 0 else row["step"])
+    db.execute("UPDATE runs SET forked_lines = min(forked_lines, ?) WHERE id = ?", (lines, run_id))
+
+
+def fork_history(db: Connection, run_id: int, parent: Row, step: int) -> None:
+    """Begin a run's history with its parent's up to a step, that included."""
+    sql = """SELECT step, metric, data FROM history WHERE run_id = ? AND step <= ?
+        ORDER BY line"""
+    found = rows(db, sql, parent["id"], step)
+    keys: dict[str, Any] = {}
+    for row in found:
+        _count_keys(keys, json.loads(row["data"]))
+    run_many(
+        db,
+        "INSERT INTO history (run_id, line, step, metric, data) VALUES (?, ?, ?, ?, ?)",
+        [(run_id, n, row["step"], row["metric"], row["data"]) for n, row in enumerate(found)],
+    )
+    update(
+        db,
+        "runs",
+        run_id,
+        history_lines=len(found),
+        forked_lines=len(found),
+        history_keys=json.dumps(keys),
+        last_step=step,
+        summary_metrics=found[-1]["data"] if found else "{}",
+    )
 
 
 def read_steps(db: Connection, run_id: int, first: int, stop: int, limit: int) -> list[str]:

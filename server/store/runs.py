@@ -15,7 +15,7 @@ COLUMNS = """runs.id, runs.project_id, runs.sweep_id, runs.agent_id, runs.user_i
     runs.output_lines, runs.group_name, runs.job_type, runs.host, runs.program, runs.repo,
     runs.commit_hash, runs.description, runs.notes, runs.tags, runs.exit_code, runs.created_at,
     runs.updated_at, runs.started_at, runs.finished_at, runs.heartbeat_at, runs.stop_requested_at,
-    runs.stop_reason, runs.stop_record, runs.restarting,
+    runs.stop_reason, runs.stop_record, runs.restarting, runs.forked_lines,
     (SELECT sweeps.name FROM sweeps WHERE sweeps.id = runs.sweep_id) AS sweep_name"""
 OPEN = ("pending", "running", "preempting", "preempted")
 # What ended without a result and may be tried again.
@@ -42,10 +42,15 @@ def get_run(db: Connection, number: int) -> Row:
     Raises:
         NotFoundError: There is none.
     """
-    run = one(db, f"SELECT {COLUMNS} FROM runs WHERE id = ?", number)  # noqa: S608
+    run = find_run_by_id(db, number)
     if run is None:
         raise NotFoundError("the run does not exist, it may have been deleted")
     return run
+
+
+def find_run_by_id(db: Connection, number: int) -> Row | None:
+    """Return the run with this number, or None."""
+    return one(db, f"SELECT {COLUMNS} FROM runs WHERE id = ?", number)  # noqa: S608
 
 
 def find_run(db: Connection, project_id: int, name: str) -> Row | None:
