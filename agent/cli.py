@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agent import cli_data, cli_server, cli_verdict, home
+from agent import cli_agent, cli_data, cli_server, cli_verdict, home
 from agent.agents import default_n_agents
 from agent.cli_verdict import (
     Beside,
@@ -38,6 +38,7 @@ app = typer.Typer(
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_verdict.app)
 app.add_typer(cli_server.app)
+app.add_typer(cli_agent.app)
 
 DataDir = Annotated[
     Path | None,
@@ -103,27 +104,6 @@ def run(  # one parameter an option
     console.print(f"This table again: bpsweep report {path}", highlight=False)
     if server.embedded:
         console.print("The runs in a browser: bpsweep serve", highlight=False)
-
-
-@app.command()
-def agent(
-    sweep: Annotated[str, typer.Argument(help="entity/project/id, or the id alone.")],
-    stack: Annotated[
-        int, typer.Option(min=1, help="Take so many runs at once, as one network where faster.")
-    ] = 1,
-    count: Annotated[int | None, typer.Option(min=1, help="Train so many runs at most.")] = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Train run after run of a sweep in one warm process; `wandb agent` starts one for each."""
-    console = Console()
-    if data_dir is not None:
-        os.environ["BPSWEEP_DATA_DIR"] = str(data_dir.resolve())
-    with ExitStack() as opened:
-        enter_server(opened, console)
-        from agent.worker import run_worker  # noqa: PLC0415
-
-        status = run_worker(sweep, count, stack)
-    raise typer.Exit(status)
 
 
 @app.command(
