@@ -4,7 +4,7 @@ BIN := .venv/bin
 SWEEP ?= sweeps/quick.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep serve test test-slow check bench clean
+.PHONY: help sweep serve test test-slow check bench bench-data clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,7 +26,10 @@ check: .venv/test ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/test ## measure the data path on synthetic images (benchmarks/), in about two minutes
+bench: .venv/bench ## measure us against other ways, write benchmarks/RESULTS.md; half an hour, leave the machine alone
+	$(BIN)/python benchmarks
+
+bench-data: .venv/test ## measure the data path on synthetic images (benchmarks/data_*.py), in about two minutes
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; trap 'exit 1' INT TERM; set -x; \
 	$(BIN)/bpsweep data make --data-dir "$$folder/images" --n-images 3000; \
 	$(BIN)/python benchmarks/data_cache.py "$$folder/images"; \
@@ -50,4 +53,8 @@ clean: ## remove the virtual environment and what tests leave; data and results 
 
 .venv/test: .venv/run
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+.venv/bench: .venv/test
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,bench]'
 	@touch $@

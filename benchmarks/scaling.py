@@ -10,6 +10,7 @@ through those for 1 and 64. A ratio of 1 is linear; what is wanted is the one th
 """
 
 import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def prepare(images: Path, caches: Path, sizes: tuple[int, ...]) -> None:
 def take_rows(n_images: int) -> Catalog:
     """The first rows of the catalogue."""
     catalog: Catalog = _state["catalog"]
-    return Catalog(catalog.table.iloc[:n_images].reset_index(drop=True), catalog.folder)
+    return replace(catalog, table=catalog.table.iloc[:n_images].reset_index(drop=True))
 
 
 def run_epoch(n_images: int) -> float:

@@ -105,7 +105,7 @@ def run_command(command: list[str], home: Path) -> tuple[float, str]:
 
 def run_warm(file: Path, images: Path, work_dir: Path, n_agents: int) -> float:
     """Seconds of `bpsweep run`."""
-    where = ["--data-dir", str(images), "--agents", str(n_agents)]
+    where = ["--data-dir", str(images), "--agents", str(n_agents), "--no-controls"]
     taken_s, said = run_command(
         ["-m", "agent.cli", "run", str(file), *where], work_dir / "home-warm"
     )

@@ -1,0 +1,104 @@
+"""Memory of four agents at work on one image cache, against that of one.
+
+    python benchmarks/memory.py [--turns 5] [--quick]
+
+LeNet-5 at 200 px, batch 64, 8,866 images, one epoch: `bpsweep run` with one agent and one run, and
+with four of either. Memory is the proportional set size of the agents with all that they start
+(what several processes share is counted once), looked at four times a second; the greatest sum
+counts. The server and the command that waits are left out on both sides.
+"""
+
+import argparse
+import re
+import threading
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+import yaml
+from compare import Row, current_load, divide, make_images, run_benchmark, show, take_turns
+from sweep import run_warm, write_sweep
+
+SIZE, N_IMAGES = 200, 8866
+_PAUSE_S = 0.25
+
+
+def read_pss(process: psutil.Process) -> int:
+    """Proportional set size in bytes; 0 when the process has ended."""
+    try:
+        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def list_agents() -> list[psutil.Process]:
+    """The agents that descend from this process, and what they have started."""
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "agent.cli agent" in " ".join(process.cmdline()):
+                family = [process, *process.children(recursive=True)]
+                found.update({member.pid: member for member in family})
+        except psutil.NoSuchProcess:
+            continue
+    return list(found.values())
+
+
+def run_agents(n_agents: int, file: Path, images: Path, work_dir: Path) -> float:
+    """The greatest sum of the agents' memory in a sweep, in bytes."""
+    peak = 0
+    over = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not over.wait(_PAUSE_S):
+            peak = max(peak, sum(read_pss(process) for process in list_agents()))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        run_warm(file, images, work_dir, n_agents)
+    finally:
+        over.set()
+        thread.join()
+    show(f"{n_agents} agents: {peak / 1e9:.2f} GB")
+    return float(peak)
+
+
+def write_large(path: Path, n_runs: int) -> Path:
+    """A sweep file at 200 px."""
+    content = yaml.safe_load(write_sweep(path, n_runs, 1).read_text(encoding="utf-8"))
+    content["parameters"]["image_size"] = {"value": SIZE}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def measure(arguments: argparse.Namespace) -> list[Row]:
+    """One agent, four agents."""
+    n_images = 600 if arguments.quick else N_IMAGES
+    work_dir: Path = arguments.work_dir
+    images = make_images(work_dir, n_images)
+    files = {n: write_large(work_dir / f"memory-{n}.yaml", n) for n in (1, 4)}
+    run_warm(files[1], images, work_dir, 1)  # builds the cache
+    load = current_load()
+    turns = take_turns(
+        {str(n): partial(run_agents, n, files[n], images, work_dir) for n in files},
+        arguments.turns,
+    )
+    row = Row(
+        f"peak memory of 4 agents, {n_images:,} images of {SIZE} px",
+        "one agent",
+        "< 1.5",
+        divide(turns["4"], turns["1"]),
+        f"{np.median(turns['4']) / 1e9:.2f} GB against {np.median(turns['1']) / 1e9:.2f} GB",
+        load,
+    )
+    show(row.describe())
+    return [row]
+
+
+if __name__ == "__main__":
+    run_benchmark(__doc__, measure, "torch", "wandb")
