@@ -31,6 +31,9 @@ from report.table import draw_table, write_csv, write_json, write_latex
 from report.verdict import Verdict, judge
 
 if TYPE_CHECKING:  # these load wandb, torch and scikit-learn: seconds that a typo need not wait for
+    import numpy as np
+    from numpy.typing import NDArray
+
     from agent.controls import Plan
     from report.html_cells import CellPicture
 
@@ -134,7 +137,22 @@ def _write_page(findings: Findings, others: list[str], data_dir: Path, console: 
     if others:
         comparison = compare_models([findings.verdict.sweep, *map(read_sweep, others)])
     cells = _draw_cells(findings, data_dir, console)
-    return write_html(findings, Extras(cells, None, comparison, datetime.now().astimezone()))
+    foci = _count_foci(findings, data_dir, console)
+    return write_html(findings, Extras(cells, foci, comparison, datetime.now().astimezone()))
+
+
+def _count_foci(findings: Findings, data_dir: Path, console: Console) -> "NDArray[np.int64] | None":
+    """Count the foci of the winner's cells; a report without them is better than none."""
+    from agent.foci import count_foci  # noqa: PLC0415
+
+    winner = findings.verdict.best.run
+    if winner.predictions is None:
+        return None
+    try:
+        return count_foci(winner, data_dir)
+    except (AgentError, DataError) as error:
+        console.print(f"No foci counted: {error}", highlight=False)
+        return None
 
 
 def _draw_cells(findings: Findings, data_dir: Path, console: Console) -> "list[CellPicture]":

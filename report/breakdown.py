@@ -14,6 +14,9 @@ from report.scores import ACCURACY, Scores, decide_cells, score_cells
 from report.wells import code_wells
 
 N_MISTAKES: Final = 6
+NOT_COUNTED: Final = -1
+"""Stands for the number of foci where it is not known."""
+_UNKNOWN: Final = "unknown"
 _MOST_FOCI: Final = 4  # counts from here on are one group
 
 GROUPS: Final = ("condition", "plate", "well", "dose", "foci")
@@ -82,7 +85,7 @@ def break_down(
 
     Args:
         predictions: Of N cells.
-        foci: (N,) number of foci in each cell, where they were counted.
+        foci: (N,) number of foci in each cell, `NOT_COUNTED` for some; None where for all.
         level: Confidence of the intervals.
         n_mistakes: How many mistakes to name for each condition.
     """
@@ -98,7 +101,7 @@ def break_down(
     groups = {
         kind: tuple(
             _measure(name, values == name, scores, predictions, level)
-            for name in sorted(set(values.tolist()), key=_sort_key)
+            for name in sorted(set(values.tolist()) - {_UNKNOWN}, key=_sort_key)
         )
         for kind, values in names.items()
     }
@@ -116,6 +119,8 @@ def _join(*columns: Texts) -> Texts:
 
 
 def _name_foci(n: int) -> str:
+    if n == NOT_COUNTED:
+        return _UNKNOWN
     if n >= _MOST_FOCI:
         return f"{_MOST_FOCI} foci or more"
     return "1 focus" if n == 1 else f"{n} foci"

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from report.breakdown import Breakdown, Group, break_down
+from report.breakdown import NOT_COUNTED, Breakdown, Group, break_down
 from report.calibration import measure_calibration
 from report.confusion import count_confusion
 from report.estimates import find_predictions
@@ -70,15 +70,17 @@ def build_breakdown(verdict: Verdict, foci: NDArray[np.int64] | None) -> Section
         )
         for kind, groups in sorted(shown.items(), key=lambda item: len(item[1]))
     ]
-    missing = []
-    if foci is None:
-        missing.append(Missing("Accuracy by number of foci needs the images at hand."))
     line = (
         f"Accuracy of the best configuration on parts of its validation cells, with "
         f"{name_share(verdict.goal.level)} intervals over wells (cells taken as independent where "
         "a part has one well)."
     )
     lines = [line, *(f"By {one} it is the same cells as by {other}." for one, other in same)]
+    missing = []
+    if foci is None:
+        missing.append(Missing("Accuracy by number of foci needs the images at hand."))
+    elif (n_counted := int((foci != NOT_COUNTED).sum())) < len(foci):
+        lines.append(f"Foci were counted in {n_counted:,} of the {len(foci):,} cells.")
     return Section("breakdown", title, lines=lines, figures=figures, missing=missing)
 
 
