@@ -2,6 +2,7 @@
 
     python benchmarks/report_selection.py [--n-configurations 27] [--n-simulations 300]
                                           [--wells 16] [--n-cells 1774] [--seed 0]
+                                          [--likeness 0 0.5 0.8]
 
 Each simulation draws the wells of the validation cells (the configurations find the same wells
 easy: standard deviation of 4 points; and each has wells of its own that suit it: 2 points) and for
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--wells", type=int, default=16)
     parser.add_argument("--n-cells", type=int, default=1774)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--likeness", type=float, nargs="+", default=LIKENESS)
     arguments = parser.parse_args()
     print(describe_machine("numpy", "scipy"))
     print(
@@ -90,7 +92,7 @@ def main() -> None:
         f"{arguments.seed}"
     )
     print("likeness  lead  raw off  corrected off  raw error  corrected error  right  covered")
-    for likeness in LIKENESS:
+    for likeness in arguments.likeness:
         for lead in LEADS:
             found = measure_bias(likeness, lead, arguments)
             print(
