@@ -15,6 +15,7 @@ from agent.config import RunConfig
 from agent.shelf import Shelf
 from data.loader import Batch, Loader
 from models import ModelConfig, build_model
+from models.adam import FusedAdam
 from models.mlp import MLP
 
 Weights = dict[str, NDArray[np.float32]]
@@ -103,12 +104,7 @@ class TorchEngine:
     def __init__(self, model: nn.Module, config: RunConfig) -> None:
         self._model = model
         self._exclusive = is_exclusive(config)
-        self._optimizer = torch.optim.Adam(
-            model.parameters(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        self._optimizer = FusedAdam(model.parameters(), config.learning_rate, config.weight_decay)
 
     def fit_epoch(self, batches: Iterable[Batch]) -> float:
         """Learn from every batch once; return the mean training loss over the images."""

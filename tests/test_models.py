@@ -1,10 +1,14 @@
 """The networks: sizes, counts, and that they learn."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from models import ModelConfig, ModelError, build_model
+from models.adam import FusedAdam
 
 
 def make_config(**changes) -> ModelConfig:
@@ -64,3 +68,30 @@ def test_the_mlp_standardises_by_the_statistics_given() -> None:
     plain = network((images - 0.5) / 2)
     network.standardize(torch.full((1024,), 0.5), torch.full((1024,), 2.0))
     assert torch.allclose(network(images), plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+def test_adam_is_the_one_of_torch_to_the_bit(weight_decay: float) -> None:
+    ours, theirs = (build_model(make_config(image_size=32)) for _ in range(2))
+    optimizers = (
+        FusedAdam(ours.parameters(), 1e-3, weight_decay),
+        torch.optim.Adam(theirs.parameters(), 1e-3, weight_decay=weight_decay, fused=True),
+    )
+    images = torch.rand(8, 1, 32, 32)
+    for _ in range(20):
+        for network, optimizer in zip((ours, theirs), optimizers, strict=True):
+            optimizer.zero_grad()
+            network(images).square().sum().backward()
+            optimizer.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_adam_does_not_load_the_compiler_of_torch() -> None:
+    """It would cost every process a second and 66 MB."""
+    steps = (
+        "import sys, torch; from models.adam import FusedAdam; layer = torch.nn.Linear(3, 3); "
+        "adam = FusedAdam(layer.parameters(), 0.1); layer(torch.rand(2, 3)).sum().backward(); "
+        "adam.step(); assert not any(name.startswith('torch._dynamo.') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", steps], check=True)
