@@ -1,0 +1,157 @@
+"""The warm worker: run after run in one process, whatever happens to one of them."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from server_support import ServerProcess, open_server_process, wait_until
+from sweep_support import BPSWEEP, make_sweep_yaml
+
+
+class Place:
+    """A server, a sweep on it, and workers with logs."""
+
+    def __init__(self, folder: Path, images: Path, server: ServerProcess) -> None:
+        self.folder, self.server = folder, server
+        self.environment = server.make_environment(
+            folder, BPSWEEP_HOME=str(folder / "home"), BPSWEEP_DATA_DIR=str(images), COLUMNS="200"
+        )
+
+    def make_sweep(self, **parameters: Any) -> str:
+        path = make_sweep_yaml(self.folder, **parameters)
+        command = [sys.executable, "-m", "wandb", "sweep", str(path)]
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=True
+        )
+        return done.stderr.split("wandb agent ")[1].split()[0]
+
+    def start(self, sweep: str, *options: str, name: str = "log") -> subprocess.Popen[bytes]:
+        with (self.folder / name).open("wb") as log:
+            return subprocess.Popen(
+                [*BPSWEEP, "agent", sweep, *options], env=self.environment, stdout=log, stderr=log
+            )
+
+    def said(self, name: str = "log") -> str:
+        return (self.folder / name).read_text()
+
+    def runs(self, sweep: str) -> list[dict[str, Any]]:
+        return self.server.get(f"/api/sweeps/{sweep}")["runs"]
+
+    def end(self, worker: subprocess.Popen[bytes], timeout_s: float = 120) -> int:
+        try:
+            return worker.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            pytest.fail(self.said())
+        finally:
+            worker.kill()
+            worker.wait()
+
+
+@pytest.fixture
+def place(tmp_path: Path, small_set: Path) -> Iterator[Place]:
+    with open_server_process(
+        tmp_path / "store", "--max-attempts", "3", "--lease-seconds", "8"
+    ) as server:
+        yield Place(tmp_path, small_set, server)
+
+
+def states(runs: list[dict[str, Any]]) -> list[str]:
+    return sorted(run["state"] for run in runs)
+
+
+@pytest.mark.slow
+def test_a_failing_run_ends_neither_the_worker_nor_the_others(place: Place) -> None:
+    sweep = place.make_sweep(image_size=[16, 32, 500], model="mlp", epochs=1)
+    assert place.end(place.start(sweep)) == 0, place.said()
+    runs = {run["config"]["image_size"]: run for run in place.runs(sweep)}
+    for size in (16, 500):
+        assert runs[size]["state"] == "failed"
+        assert "ConfigError: image_size" in runs[size]["summary"]["error"]
+    assert runs[32]["state"] == "finished"
+    assert runs[32]["summary"]["best/val/accuracy"] > 0
+
+
+@pytest.mark.slow
+def test_many_failures_in_a_row_end_the_worker(place: Place) -> None:
+    sweep = place.make_sweep(batch_size=[0, -1, -2, -3, -4, -5, 16], model="mlp", epochs=1)
+    assert place.end(place.start(sweep)) == 1
+    assert "5 runs failed one after the other" in place.said()
+    assert states(place.runs(sweep)).count("failed") in (5, 6), "one may have been begun"
+
+
+@pytest.mark.slow
+def test_a_stop_reaches_the_run_it_is_for_and_a_signal_ends_all_with_what_they_have(
+    place: Place,
+) -> None:
+    sweep = place.make_sweep(model="mlp", epochs=4000, learning_rate=[1e-3, 1e-4], image_size=64)
+    place.environment["BPSWEEP_DEVICE"] = "cpu"
+    worker = place.start(sweep, "--stack", "2")
+    wait_until(lambda: "epoch 2/4000" in place.said(), 90)
+    first, second = place.runs(sweep)
+    stop_run(place, sweep, first["name"])
+
+    def find(name: str) -> dict[str, Any]:
+        return next(run for run in place.runs(sweep) if run["name"] == name)
+
+    wait_until(lambda: find(first["name"])["state"] == "killed", 60)
+    assert find(second["name"])["state"] == "running"
+    worker.send_signal(signal.SIGTERM)
+    assert place.end(worker, 30) == 130
+    ended = find(second["name"])
+    assert ended["state"] == "killed" and ended["summary"]["best/val/accuracy"] > 0
+
+
+def stop_run(place: Place, sweep: str, name: str) -> None:
+    """Stop a run as the client's Api does."""
+    entity, project, _ = sweep.split("/")
+    find = """query Run($entity: String, $project: String, $name: String!) {
+        project(name: $project, entityName: $entity) { run(name: $name) { id } } }"""
+    variables = {"entity": entity, "project": project, "name": name}
+    found = place.server.post("/graphql", {"query": find, "variables": variables})
+    order = "mutation Stop($id: ID!) { stopRun(input: {id: $id}) { success } }"
+    run_id = found["data"]["project"]["run"]["id"]
+    answer = place.server.post("/graphql", {"query": order, "variables": {"id": run_id}})
+    assert answer["data"]["stopRun"]["success"]
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_and_comes_back_costs_no_run(place: Place) -> None:
+    sweep = place.make_sweep(
+        model="mlp", epochs=20, learning_rate=[1e-3, 3e-4, 1e-4], image_size=64
+    )
+    worker = place.start(sweep)
+    wait_until(lambda: "epoch 3/20" in place.said(), 90)
+    place.server.stop(signal.SIGKILL)
+    time.sleep(4)
+    place.server.start()
+    assert place.end(worker) == 0, place.said()
+    finished = [run for run in place.runs(sweep) if run["state"] == "finished"]
+    rates = sorted(run["config"]["learning_rate"] for run in finished)
+    assert rates == [1e-4, 3e-4, 1e-3], place.runs(sweep)
+
+
+@pytest.mark.slow
+def test_memory_and_threads_do_not_grow_from_run_to_run(place: Place) -> None:
+    sweep = place.make_sweep(model="lenet5", epochs=1, seed=list(range(16)))
+    worker = place.start(sweep)
+    process = psutil.Process(worker.pid)
+    taken: dict[int, tuple[int, int]] = {}
+    while worker.poll() is None:
+        n_done = states(place.runs(sweep)).count("finished")
+        with contextlib.suppress(psutil.NoSuchProcess):
+            taken[n_done] = process.memory_info().rss, process.num_threads()
+        time.sleep(0.1)
+    assert place.end(worker) == 0, place.said()
+    assert states(place.runs(sweep)) == ["finished"] * 16
+    (early, few), (late, many) = (
+        next(taken[n] for n in at if n in taken) for at in (range(5, 9), range(15, 8, -1))
+    )
+    assert late < early + 40e6, taken
+    assert many <= few + 4, taken
