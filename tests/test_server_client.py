@@ -112,6 +112,37 @@ assert [run.state for run in found.runs] == ["finished"] * 2
 assert len({run.config["x"]["y"] for run in found.runs}) == 2
 print("all well")
 """
+BRANCHES = """
+import wandb
+
+def log(values, **where):
+    with wandb.init(settings=wandb.Settings(init_timeout=60), **where) as run:
+        for value in values:
+            run.log({"v": value})
+    return run.id
+
+def read(name):
+    run = wandb.Api().run(name)
+    return [(row["_step"], row["v"]) for row in run.scan_history(keys=["_step", "v"])]
+
+first = log(range(6))
+assert log([100, 101], resume_from=f"{first}?_step=3") == first
+assert read(first) == [(0, 0), (1, 1), (2, 2), (3, 3), (4, 100), (5, 101)], read(first)
+second = log([200, 201], fork_from=f"{first}?_step=2")
+assert second != first
+assert read(second) == [(0, 0), (1, 1), (2, 2), (3, 200), (4, 201)], read(second)
+log([300], id=second, resume="must")
+assert read(second)[3:] == [(3, 200), (4, 201), (5, 300)], read(second)
+assert len(read(first)) == 6
+for where in ({"resume_from": f"{first}?_step=99"}, {"fork_from": f"{first}?_step=99"}):
+    try:
+        log([0], **where)
+    except Exception as error:
+        assert "from 0 to 5, its last" in str(error), error
+    else:
+        raise AssertionError(where)
+print("all well")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +154,7 @@ def scenes(tmp_path_factory):
         concurrent.futures.ThreadPoolExecutor() as pool,
     ):
         started = {}
-        for scene in (play_grid, play_program, play_artifacts, play_commands):
+        for scene in (play_grid, play_program, play_artifacts, play_branches, play_commands):
             folder = root / scene.__name__
             folder.mkdir()
             (folder / "train.py").write_text(PROGRAM)
@@ -237,6 +268,16 @@ def test_artifacts_files_resume_and_deletion(scenes):
 
 def play_artifacts(server, folder):
     answer = run_client(server, folder, sys.executable, "-c", ARTIFACTS, WANDB_PROJECT="artifacts")
+    assert answer.stdout.splitlines()[-1] == "all well"
+
+
+@pytest.mark.slow
+def test_runs_are_rewound_and_forked(scenes):
+    scenes[play_branches].result()
+
+
+def play_branches(server, folder):
+    answer = run_client(server, folder, sys.executable, "-c", BRANCHES, WANDB_PROJECT="branches")
     assert answer.stdout.splitlines()[-1] == "all well"
 
 
