@@ -97,13 +97,15 @@ def count_levels(images: NDArray[np.float32]) -> NDArray[np.float32]:
 class BrightnessEngine:
     """Take a cell for one of the plate whose mean brightness in training is nearest to its own.
 
-    Brightness is the mean camera count of a cell's image without its brightest tenth, before any
-    normalisation, so that it sees stain and illumination and no foci.
+    Brightness is the mean camera count of a cell's image without its brightest tenth, so that it
+    sees stain and illumination and no foci. It is taken before the normalisation, for a range that
+    follows each image's own pixels would let the foci in; after it where plates are normalised,
+    so that what was taken out of the winner's images is not held against it.
     """
 
     def __init__(self, config: RunConfig, inputs: Inputs) -> None:
         self._exclusive = is_exclusive(config)
-        self._images = inputs.cache.images
+        self._images = None if config.normalize == "plate" else inputs.cache.images
         table = inputs.catalog.table
         self._plates = (table["plate"] + " " + table["barcode"]).to_numpy(dtype=str)
         self._means = np.zeros(0, np.float32)  # (P,)
@@ -112,28 +114,31 @@ class BrightnessEngine:
 
     def fit_epoch(self, batches: Iterable[Batch]) -> float:
         """Find each plate's mean brightness; return the loss over the training part."""
-        parts = [(batch.rows, batch.labels) for batch in batches]
-        rows = np.concatenate([row for row, _ in parts])
-        labels = np.concatenate([label for _, label in parts])
-        brightness = self._measure(rows)
+        parts = [(batch.rows, batch.labels, self._measure(batch)) for batch in batches]
+        rows = np.concatenate([row for row, _, _ in parts])
+        labels = np.concatenate([label for _, label, _ in parts])
+        brightness = np.concatenate([one for _, _, one in parts])
         plates, of_row = np.unique(self._plates[rows], return_inverse=True)
         n_cells = np.bincount(of_row)
         self._means = (np.bincount(of_row, brightness) / n_cells).astype(np.float32)
         sums = [labels[of_row == plate].sum(axis=0) for plate in range(len(plates))]
         self._labels = (np.stack(sums) / n_cells[:, None]).astype(np.float32)
-        self._spread = np.float32(max((brightness - self._means[of_row]).std(), 1e-3))
+        self._spread = np.float32(max((brightness - self._means[of_row]).std(), 1e-6))
         found = self._decide(brightness)
         return metrics.log_loss(labels.astype(np.uint8), found, self._exclusive)
 
     def predict(self, batches: Iterable[Batch]) -> NDArray[np.float32]:
         """Return probabilities (N, L) in [0, 1], in the order of the batches."""
-        return self._decide(self._measure(np.concatenate([batch.rows for batch in batches])))
+        return self._decide(np.concatenate([self._measure(batch) for batch in batches]))
 
-    def _measure(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(N,) mean count of each image without its brightest pixels."""
-        n_kept = round(self._images[0].size * (1 - FOCI_SHARE))
-        counts = (np.partition(self._images[row].ravel(), n_kept - 1)[:n_kept] for row in rows)
-        return np.array([kept.mean() for kept in counts], dtype=np.float32)
+    def _measure(self, batch: Batch) -> NDArray[np.float32]:
+        """(B,) mean of each image without its brightest pixels."""
+        images = batch.images if self._images is None else self._images[batch.rows]
+        pixels = images.reshape(len(images), -1)
+        n_kept = round(pixels.shape[1] * (1 - FOCI_SHARE))
+        kept = np.partition(pixels, n_kept - 1, axis=1)[:, :n_kept]
+        means: NDArray[np.float32] = kept.mean(axis=1, dtype=np.float64).astype(np.float32)
+        return means
 
     def _decide(self, brightness: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, L) from the plates' normal densities, all of one width, all as likely beforehand."""
