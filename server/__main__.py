@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
-from server import folder, maintenance
+from server import accounts, folder, maintenance
 from server.app import create_app
 from server.context import Context
 from server.errors import StoreError
@@ -61,6 +61,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--backup", type=Path, metavar="DIR", help="copy the store to a new folder, then end"
     )
+    parser.add_argument(
+        "--add-user",
+        metavar="NAME",
+        help="make a user and print their key, which is shown once, then end; users share all that"
+        " is here, but a key of one's own can be taken away alone",
+    )
+    parser.add_argument("--remove-user", metavar="NAME", help="take a user's key away, then end")
+    parser.add_argument("--list-users", action="store_true", help="say who has a key, then end")
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning"])
     return parser
 
@@ -87,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.check or options.backup is not None:
             return maintain(settings, check=options.check, backup=options.backup)
+        if options.add_user or options.remove_user or options.list_users:
+            return keep_users(settings, add=options.add_user, remove=options.remove_user)
         folder.prepare_folder(store)
         with folder.hold_lock(store):
             serve(settings, options.host, options.port, options.log_level)
@@ -114,6 +124,22 @@ def maintain(settings: Settings, *, check: bool, backup: Path | None) -> int:
         copied = maintenance.back_up(settings, backup.expanduser().resolve())
         print(f"copied the database and {copied} uploaded files to {backup}")
     return EXIT_PROBLEMS if problems else 0
+
+
+def keep_users(settings: Settings, *, add: str | None, remove: str | None) -> int:
+    """Add or remove a user or both, say who has a key, and return the exit code.
+
+    Raises:
+        StoreError: The store or a name cannot be used.
+    """
+    if remove is not None:
+        accounts.remove_user(settings, remove)
+        print(f"{remove} has no key any more; their runs stay")
+    if add is not None:
+        key = accounts.add_user(settings, add)
+        print(f"The key of {add}, shown only now:\n\nexport WANDB_API_KEY={key}\n")
+    print("Users with a key:", ", ".join(accounts.list_users(settings)) or "none yet")
+    return 0
 
 
 def serve(settings: Settings, host: str, port: int | None, log_level: str) -> None:

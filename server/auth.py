@@ -63,19 +63,18 @@ class Auth:
         number, _, rest = request.cookies.get(COOKIE, "").partition(".")
         expires, _, signature = rest.partition(".")
         if number.isdecimal() and expires.isdecimal() and int(expires) > time.time():
-            wanted = _sign(self._session_secret, f"{number}.{expires}")
-            if hmac.compare_digest(wanted, signature):
-                with self._database.read() as db:
-                    return users.get_user(db, int(number))
+            with self._database.read() as db:
+                user = users.get_user(db, int(number))
+            if user and hmac.compare_digest(self._sign_session(user, expires), signature):
+                return user
         return self.find_user(request)
 
     def start_session(self, response: Response, user: Row) -> None:
         """Give a browser the cookie that lets it see the pages."""
-        expires = int(time.time()) + self._settings.session_seconds
-        payload = f"{user['id']}.{expires}"
+        expires = str(int(time.time()) + self._settings.session_seconds)
         response.set_cookie(
             COOKIE,
-            f"{payload}.{_sign(self._session_secret, payload)}",
+            f"{user['id']}.{expires}.{self._sign_session(user, expires)}",
             max_age=self._settings.session_seconds,
             httponly=True,
             samesite="strict",
@@ -88,6 +87,10 @@ class Auth:
     def check_form_token(self, request: Request, token: str) -> bool:
         """Return whether a form's token is that of the session it is posted in."""
         return hmac.compare_digest(self.make_form_token(request).encode(), token.encode())
+
+    def _sign_session(self, user: Row, expires: str) -> str:
+        # The hash is part of it: a session ends with the key that it was opened with.
+        return _sign(self._session_secret, f"{user['id']}.{expires}.{user['key_hash']}")
 
     def sign_link(self, method: str, path: str) -> str:
         """Return a path with a signature that lets anyone use it with this method for a while."""

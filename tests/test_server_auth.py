@@ -1,7 +1,10 @@
+import re
 import stat
 
 import pytest
 from server_support import KEY, open_local_server
+
+from server.__main__ import main
 
 
 @pytest.fixture
@@ -88,3 +91,46 @@ def test_the_key_is_stored_as_a_hash_only(server):
 def test_health_and_telemetry_need_no_key(server):
     assert server.http.get("/healthz").json() == {"status": "ok"}
     assert server.http.post("/sdk/otel/v1/metrics", content=b"anything").status_code == 200
+
+
+def test_a_key_per_user_that_can_be_taken_away(server, capsys):
+    def serve(*options):
+        status = main(["--store", str(server.store), *options])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    def ask(key):
+        body = {"query": "{ viewer { username entity } }"}
+        return server.http.post("/graphql", json=body, auth=("api", key))
+
+    status, out, _ = serve("--add-user", "alice")
+    key = re.search(r"export WANDB_API_KEY=(\w{40})\n", out)[1]
+    assert (status, "Users with a key: alice, bpsweep" in out) == (0, True)
+    assert ask(key).json()["data"]["viewer"] == {"username": "alice", "entity": "alice"}
+    assert ask(KEY).json()["data"]["viewer"]["username"] == "bpsweep"
+    server.http.post("/login", data={"key": key, "next": "/"})
+    assert server.http.get("/").status_code == 200
+
+    assert "already" in serve("--add-user", "alice")[2]
+    assert serve("--remove-user", "alice")[1].endswith("Users with a key: bpsweep\n")
+    assert ask(key).status_code == 401
+    assert server.http.get("/").status_code == 303
+    again = serve("--add-user", "alice")[1]
+    assert key not in again
+    assert ask(key).status_code == 401
+    assert server.http.get("/").status_code == 303  # the old key's session does not come back
+    assert key.encode() not in (server.store / "bpsweep.sqlite3").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--add-user", "../x"], "'../x' cannot be a user"),
+        (["--add-user", "bpsweep"], "there is a user 'bpsweep' already"),
+        (["--remove-user", "bob"], "no user 'bob' to remove; those with a key: bpsweep"),
+        (["--remove-user", "bpsweep"], "is the store's own user"),
+    ],
+)
+def test_users_that_cannot_be_kept_are_named(server, capsys, options, message):
+    assert main(["--store", str(server.store), *options]) == 2
+    assert message in capsys.readouterr().err
