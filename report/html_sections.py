@@ -108,6 +108,8 @@ def number(value: float | None, text: str, tone: str = "", note: str = "") -> Ce
 
 def setting(value: Any, text: str) -> Cell:
     """Make a cell of a setting, sorted as a number where it is one."""
+    if value is None:
+        return Cell("–")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return Cell(text, text)
     return Cell(text, value)

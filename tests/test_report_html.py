@@ -161,6 +161,7 @@ def test_every_figure_has_its_place_its_data_and_its_words(full: str) -> None:
 def test_page_says_what_is_missing(make, said: str) -> None:  # type: ignore[no-untyped-def]
     page = read_page(make())
     assert said in page.text
+    assert "None" not in page.text.split(), "an unknown value is a dash"
     assert [id_ for id_ in page.ids if id_ in SECTIONS] == list(SECTIONS)
 
 
@@ -211,6 +212,11 @@ def test_json_cannot_end_its_element() -> None:
     text = dump_json(value)
     assert not set(text) & set("<>&\u2028")
     assert json.loads(text) == value
+
+
+def test_sweep_without_results_has_no_figures() -> None:
+    page = read_page(make_empty_sweep())
+    assert not [id_ for id_ in page.ids if id_.startswith("figure-")]
 
 
 def test_comparison_is_shown_where_other_sweeps_are_given() -> None:
