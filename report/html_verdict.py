@@ -240,7 +240,10 @@ def build_repetition(verdict: Verdict) -> Section:
 
 def write_sweep(config: Mapping[str, Any]) -> str:
     """Write a sweep's definition as its YAML."""
-    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=88).rstrip()
+    text = yaml.safe_dump(
+        dict(config), sort_keys=False, default_flow_style=None, allow_unicode=True, width=88
+    )
+    return text.rstrip()
 
 
 def _list_data(provenance: Mapping[str, Any], config: Mapping[str, Any]) -> Table:
