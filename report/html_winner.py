@@ -129,7 +129,14 @@ def build_cells(verdict: Verdict, cells: Sequence[CellPicture]) -> Section:
             )
         )
     tables = [] if found is None else _list_mistakes(found, verdict)
-    lines = ["Validation cells as the best configuration took them."] if cells else []
+    lines = []
+    if cells:
+        kind = "Synthetic validation" if verdict.synthetic else "Validation"
+        lines.append(f"{kind} cells as the best configuration took them.")
+    if any(cell.saliency_png is not None for cell in cells):
+        lines.append(
+            "Orange lies over the pixels whose change would change its answer most (SmoothGrad)."
+        )
     return Section("cells", "Cells", lines=lines, cells=cells, tables=tables, missing=missing)
 
 
