@@ -8,9 +8,10 @@ import json
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from server.board.curves import RunCurves
 from server.board.rows import describe_row
@@ -19,7 +20,11 @@ from server.store.watch import Scope, list_marks, list_watched, sum_up_runs
 
 FRESH_S = 0.5
 """What was read so long ago is still good."""
+ANSWER_S = 1.0
+_MAX_ANSWERS = 40
 _BATCH = 200
+# A thousand runs read for the first time take half a second of Python: heartbeats go in between.
+_WORK_S, _REST_S = 0.002, 0.0005
 
 
 @dataclass
@@ -59,6 +64,8 @@ class WatchedRuns:
         self._sum: tuple[int, float, int] | None = None
         self._read_at = 0.0
         self._lock = threading.Lock()
+        self._answers: dict[tuple[Any, ...], tuple[float, bytes]] = {}
+        self._answer_lock = threading.Lock()
 
     def refresh(self) -> None:
         """Read what has changed, unless that was done a moment ago."""
@@ -73,18 +80,33 @@ class WatchedRuns:
                     self._sum = sum_now
             self._read_at = time.monotonic()
 
+    def answer(self, question: tuple[Any, ...], make: Callable[[], bytes]) -> bytes:
+        """Return the answer to a question that many pages ask, made once a second and revision."""
+        key = (self.boot, self.revision, *question)
+        with self._answer_lock:
+            made_at, answer = self._answers.get(key, (0.0, b""))
+            if not answer or time.monotonic() - made_at > ANSWER_S:
+                answer = make()
+                self._answers[key] = time.monotonic(), answer
+                while len(self._answers) > _MAX_ANSWERS:
+                    del self._answers[next(iter(self._answers))]
+        return answer
+
     def _read_changes(self, db: Connection) -> None:
         marks = list_marks(db, self._scope, self._number)
         if self._marks.keys() - marks.keys():  # runs were deleted: everyone begins anew
             self.boot = secrets.token_hex(4)
             self.entries = {key: self.entries[key] for key in marks if key in self.entries}
         changed = [key for key, mark in marks.items() if self._marks.get(key) != mark]
+        rested_at = time.monotonic()
         for first in range(0, len(changed), _BATCH):
             for run in list_watched(db, changed[first : first + _BATCH]):
+                if time.monotonic() - rested_at > _WORK_S:
+                    time.sleep(_REST_S)
+                    rested_at = time.monotonic()
                 entry = self.entries.setdefault(run["id"], Entry())
-                if self._marks.get(run["id"], (0, -1))[1] != run["history_lines"]:
-                    entry.curves.update(db, run["id"])
-                    entry.drawn.clear()
+                entry.curves.update(db, run["id"])  # also where it begins anew with as many lines
+                entry.drawn.clear()
                 entry.row = describe_row(run, entry.curves, self.metric, largest=self.largest)
                 entry.text = json.dumps(entry.row, separators=(",", ":"))
                 entry.revision = self.revision + 1

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import mimetypes
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,16 +12,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from server.errors import NotFoundError
-from server.pages.html import accepts_gzip
 
 router = APIRouter()
 
 FOLDER = Path(__file__).parent.parent / "static"
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",  # kept, but asked about each time: an upgrade shows at once
-    "Vary": "Accept-Encoding",
-}
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Vary": "Accept-Encoding"}
+_ASK_AGAIN = "no-cache"
+# Under an address with the files' version in it: what is there never changes.
+_KEEP = "public, max-age=31536000, immutable"
+_IMPORT = re.compile(r'from "\./([\w-]+\.js)"')
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,15 @@ class Asset:
 @router.get("/static/{path:path}")
 def get_asset(path: str, request: Request) -> Response:
     """Give out one of the pages' files."""
+    version, _, rest = path.partition("/")
+    is_versioned = version == read_version()
+    path = rest if is_versioned else path
     if path not in _list_names():
         raise NotFoundError(f"there is no file {path!r} among the pages' own")
     location = FOLDER / path
     asset = _read_asset(path, location.stat().st_mtime_ns)
-    headers = {**_HEADERS, "ETag": asset.etag}
+    kept = _KEEP if is_versioned else _ASK_AGAIN
+    headers = {**_HEADERS, "ETag": asset.etag, "Cache-Control": kept}
     if request.headers.get("if-none-match") == asset.etag:
         return Response(status_code=304, headers=headers)
     if accepts_gzip(request):
@@ -50,9 +54,31 @@ def get_asset(path: str, request: Request) -> Response:
     return Response(asset.plain, headers=headers, media_type=asset.kind)
 
 
-def list_modules() -> list[str]:
-    """Return the scripts that pages load, so that a page can ask for all at once."""
-    return sorted(name for name in _list_names() if name.endswith(".js") and "/" not in name)
+def accepts_gzip(request: Request) -> bool:
+    """Return whether a browser takes gzip."""
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+@lru_cache(maxsize=32)
+def list_modules(entry: str) -> list[str]:
+    """Return a page's script and all that it imports, so that a browser asks for them at once."""
+    found, new = [entry], [entry]
+    while new:
+        text = (FOLDER / new.pop()).read_text(encoding="utf-8")
+        for name in _IMPORT.findall(text):
+            if name not in found:
+                found.append(name)
+                new.append(name)
+    return found
+
+
+@lru_cache(maxsize=1)
+def read_version() -> str:
+    """Return a name for the content of all files, which stands in their addresses."""
+    digest = hashlib.sha256()
+    for name in sorted(_list_names()):
+        digest.update(name.encode() + (FOLDER / name).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)

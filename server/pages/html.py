@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from server.ids import format_time
 from server.jsontext import make_strict
+from server.pages.assets import accepts_gzip, read_version
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
-_GZIP_FROM = 1_000
 HEADERS = {
     # No script and no style but our own files, nothing from elsewhere: what a run logs stays text.
     "Content-Security-Policy": (
@@ -76,7 +76,8 @@ _environment = _build_environment()
 
 def render(template: str, status: int = 200, **values: Any) -> Response:
     """Return a page."""
-    html = _environment.get_template(template).render(**values)
+    static = f"/static/{read_version()}"
+    html = _environment.get_template(template).render(static=static, **values)
     return Response(html, status, HEADERS, "text/html; charset=utf-8")
 
 
@@ -88,16 +89,20 @@ def send_json(request: Request, content: Any, status: int = 200) -> Response:
         content: Plain values, or the JSON text itself.
         status: The HTTP status.
     """
+    return send_packed(request, pack(content), status)
+
+
+def pack(content: Any) -> bytes:
+    """Return strict JSON as gzip, so that it can be kept for the next who asks the same."""
     if not isinstance(content, str):
         content = json.dumps(make_strict(content), separators=(",", ":"), allow_nan=False)
-    body = content.encode()
+    return gzip.compress(content.encode(), 3)
+
+
+def send_packed(request: Request, packed: bytes, status: int = 200) -> Response:
+    """Return JSON that has been packed, unpacked where the browser wants it so."""
     headers = {**HEADERS, "Vary": "Accept-Encoding"}
-    if len(body) >= _GZIP_FROM and accepts_gzip(request):
-        body = gzip.compress(body, 3)
-        headers["Content-Encoding"] = "gzip"
-    return Response(body, status, headers, "application/json")
-
-
-def accepts_gzip(request: Request) -> bool:
-    """Return whether a browser takes gzip."""
-    return "gzip" in request.headers.get("accept-encoding", "")
+    if not accepts_gzip(request):
+        return Response(gzip.decompress(packed), status, headers, "application/json")
+    headers["Content-Encoding"] = "gzip"
+    return Response(packed, status, headers, "application/json")

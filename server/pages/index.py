@@ -44,7 +44,7 @@ def get_index(request: Request) -> Response:
         "index.html",
         user=user,
         token=make_form_token(request),
-        modules=list_modules(),
+        modules=list_modules("index.js"),
         groups=groups,
         default_project=DEFAULT_PROJECT,
     )

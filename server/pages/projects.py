@@ -17,10 +17,10 @@ from server.board.watched import WatchedRuns
 from server.context import get_context
 from server.errors import NotFoundError
 from server.pages.assets import list_modules
-from server.pages.html import render, send_json
+from server.pages.html import pack, render, send_packed
 from server.pages.index import describe_project
 from server.pages.session import ask_to_log_in, find_user, make_form_token, require_user
-from server.pages.sweeps import get_board, write_curves, write_table
+from server.pages.sweeps import get_board, read_since, send_curves, write_table
 from server.store import Row, artifacts, collections, projects, runs
 
 router = APIRouter()
@@ -33,13 +33,15 @@ MAX_COMPARED = 12
 def get_table(entity: str, project: str, request: Request) -> Response:
     """Return the rows of a project's runs that are newer than the page's."""
     watched = _watch(entity, project, request)
-    return send_json(request, write_table(watched, {}, request, {}))
+    since = read_since(watched, request)
+    answer = watched.answer(("table", since), lambda: pack(write_table(watched, {}, since, {})))
+    return send_packed(request, answer)
 
 
 @router.get(f"{_PATH}/curves.json")
 def get_curves(entity: str, project: str, request: Request) -> Response:
     """Return one metric's curves of the runs that are newer than the page's."""
-    return send_json(request, write_curves(_watch(entity, project, request), request))
+    return send_curves(_watch(entity, project, request), request)
 
 
 @router.get(f"{_PATH}/compare")
@@ -62,7 +64,7 @@ def get_comparison(entity: str, project: str, request: Request) -> Response:
         status=200 if found else 404,
         user=user,
         token=make_form_token(request),
-        modules=list_modules(),
+        modules=list_modules("compare.js"),
         entity=entity,
         project=project,
         runs=chosen,
@@ -97,7 +99,6 @@ def get_artifact(
         "artifact.html",
         user=user,
         token=token,
-        modules=list_modules(),
         entity=entity,
         project=project,
         artifact=artifact,
@@ -125,7 +126,7 @@ def get_project(entity: str, project: str, request: Request) -> Response:
         "project.html",
         user=user,
         token=token,
-        modules=list_modules(),
+        modules=list_modules("project.js"),
         entity=entity,
         project=project,
         group=group,

@@ -155,7 +155,7 @@ def get_run(
         "run.html",
         user=user,
         token=token,
-        modules=list_modules(),
+        modules=list_modules("run.js"),
         entity=entity,
         project=project,
         tab=tab if tab in TABS else "overview",

@@ -18,7 +18,7 @@ from server.graphql.common import Operation
 from server.graphql.execute import execute
 from server.ids import encode_id
 from server.pages.assets import list_modules
-from server.pages.html import render, send_json
+from server.pages.html import pack, render, send_json, send_packed
 from server.pages.session import (
     ask_to_log_in,
     find_user,
@@ -59,7 +59,7 @@ def get_sweep(entity: str, project: str, name: str, request: Request) -> Respons
         "sweep.html",
         user=user,
         token=make_form_token(request),
-        modules=list_modules(),
+        modules=list_modules("sweep.js"),
         entity=entity,
         project=project,
         sweep=sweep,
@@ -71,17 +71,22 @@ def get_sweep(entity: str, project: str, name: str, request: Request) -> Respons
 def get_table(entity: str, project: str, name: str, request: Request) -> Response:
     """Return the status, and the rows that are newer than the page's."""
     sweep, watched = _watch(entity, project, name, request)
-    with get_context(request).database.read() as db:
-        status = describe_status(db, sweep)
-    config, _ = search.read_config(sweep["config"])
-    return send_json(request, write_table(watched, config, request, {"status": status}))
+    since = read_since(watched, request)
+
+    def make() -> bytes:
+        with get_context(request).database.read() as db:
+            status = describe_status(db, sweep)
+        config, _ = search.read_config(sweep["config"])
+        return pack(write_table(watched, config, since, {"status": status}))
+
+    return send_packed(request, watched.answer(("table", since), make))
 
 
 @router.get(f"{_PATH}/curves.json")
 def get_curves(entity: str, project: str, name: str, request: Request) -> Response:
     """Return one metric's curves of the runs that are newer than the page's."""
     _, watched = _watch(entity, project, name, request)
-    return send_json(request, write_curves(watched, request))
+    return send_curves(watched, request)
 
 
 @router.get(f"{_PATH}/verdict.json")
@@ -94,14 +99,9 @@ def get_verdict(entity: str, project: str, name: str, request: Request) -> Respo
 
 
 def write_table(
-    watched: WatchedRuns, config: dict[str, Any], request: Request, extra: dict[str, Any]
+    watched: WatchedRuns, config: dict[str, Any], since: int, extra: dict[str, Any]
 ) -> str:
-    """Return the JSON text that a page's table lives on.
-
-    The query says what the page has: `since`, a revision, under `boot`, a name for the server's
-    memory of these runs; under another name everything comes again.
-    """
-    since = read_since(watched, request)
+    """Return the JSON text that a page's table lives on: what is newer than its revision."""
     head = {
         "boot": watched.boot,
         "revision": watched.revision,
@@ -115,8 +115,8 @@ def write_table(
     return f'{text[:-1]},"runs":{watched.write_rows(since)}}}'
 
 
-def write_curves(watched: WatchedRuns, request: Request) -> str:
-    """Return the JSON text that a page's curves live on.
+def send_curves(watched: WatchedRuns, request: Request) -> Response:
+    """Return one metric's curves of the runs that are newer than the page's.
 
     Raises:
         BadRequestError: The axis is not one of ours.
@@ -127,13 +127,20 @@ def write_curves(watched: WatchedRuns, request: Request) -> str:
         raise BadRequestError(f"x is one of {', '.join(AXES)}, got {axis!r}")
     since = read_since(watched, request)
     limit = max(20, min(1_000, _MAX_POINTS // max(len(watched.entries), 1)))
-    head = {"boot": watched.boot, "revision": watched.revision, "all": since == 0}
-    text = json.dumps(head, separators=(",", ":"))
-    return f'{text[:-1]},"curves":{watched.write_curves(metric, axis, limit, since)}}}'
+
+    def make() -> bytes:
+        head = {"boot": watched.boot, "revision": watched.revision, "all": since == 0}
+        text = json.dumps(head, separators=(",", ":"))
+        return pack(f'{text[:-1]},"curves":{watched.write_curves(metric, axis, limit, since)}}}')
+
+    return send_packed(request, watched.answer(("curves", metric, axis, since), make))
 
 
 def read_since(watched: WatchedRuns, request: Request) -> int:
-    """Return the revision that a page has, 0 for nothing that is still good."""
+    """Return the revision that a page has, 0 for nothing that is still good.
+
+    The query says `since`, a revision, under `boot`, a name for the server's memory of these runs.
+    """
     since = request.query_params.get("since", "0")
     if request.query_params.get("boot") != watched.boot or not since.isdecimal():
         return 0

@@ -1,21 +1,18 @@
 // Buttons that change something: posted with this session's token, the page goes on from there.
 import { postForm } from "./net.js";
 
-const ASK = {
-  cancel: "Cancel this sweep? Its running runs are stopped.",
-  stop: "Stop here? Running runs go on to their end, no new ones begin.",
-};
-
 export function bindActions(form, after) {
   const problem = form.querySelector(".problem");
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const action = event.submitter.value;
-    if (ASK[action] && !confirm(ASK[action])) return;
+    const { ask } = event.submitter.dataset;
+    if (ask && !confirm(ask)) return;
     event.submitter.disabled = true;
     problem.hidden = true;
     try {
-      await postForm(form.action, { action });
+      // Not form.action: that is the buttons of this name.
+      await postForm(form.getAttribute("action"), { action });
       await after();
     } catch (error) {
       problem.textContent = error.message;

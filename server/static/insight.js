@@ -36,8 +36,10 @@ export class Insight {
     this.refresh();
   }
 
-  #show({ sentences = [], figures = [], problem = "" }) {
+  #show(answer) {
+    const { sentences = [], figures = [], problem = "" } = answer;
     const lines = problem ? [problem] : sentences;
+    if (!answer.current && !lines.length) return; // the first is still being worked out
     const lead = lines.find((line) => !line.startsWith("Audit:"));
     const text = lines.join("\n");
     if (text !== this.text) byId("verdict").replaceChildren(make("p", { class: "lead" }, lead ?? ""), make("p", {}, lines.filter((line) => line !== lead).join(" ")));

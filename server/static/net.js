@@ -23,10 +23,11 @@ export async function postForm(path, values) {
 }
 
 async function readError(answer) {
+  const otherwise = `the server answered ${answer.status}`;
   try {
-    return (await answer.json()).error;
+    return (await answer.json()).error ?? otherwise;
   } catch {
-    return `the server answered ${answer.status}`;
+    return otherwise;
   }
 }
 

@@ -11,6 +11,7 @@ const SIDE = 70;
 const MIN_GAP = 88;
 const MAX_AXES = 12;
 const MAX_FAN = 26; // px that the runs of one value are spread over, the better ones on top
+const EDGE = 0.03; // of an axis: so near an end of a brush, a drag moves that end
 const STEP = 0.02; // of an axis, for one press of an arrow key
 
 export class Parallel {
@@ -40,6 +41,10 @@ export class Parallel {
 
   #draw() {
     if (!this.runs.columns) return;
+    if (this.dragging) {
+      this.#drawLines(); // new axes would take the pointer from the one that is dragged
+      return;
+    }
     const columns = this.listAxes();
     const width = Math.max(this.place.clientWidth, columns.length * MIN_GAP + SIDE);
     const height = this.place.clientHeight;
@@ -160,8 +165,10 @@ export class Parallel {
       return Math.min(Math.max((axis.bottom - y) / (axis.bottom - TOP), 0), 1);
     };
     let start = null;
+    let grip = null; // what a drag does: draws a new brush, moves an end, or moves the whole
     area.addEventListener("pointerdown", (event) => {
       start = share(event);
+      grip = findGrip(axis.shares(this.runs.brushes.get(axis.column.key)), start, this.runs.brushes.has(axis.column.key));
       this.dragging = true;
       area.setPointerCapture(event.pointerId);
     });
@@ -169,7 +176,7 @@ export class Parallel {
       if (start === null) return;
       const now = share(event);
       if (Math.abs(now - start) < 0.01) return;
-      this.runs.setBrush(axis.column.key, axis.range([Math.min(start, now), Math.max(start, now)]));
+      this.runs.setBrush(axis.column.key, axis.range(grip(now)));
       this.#showBrush(axis);
     });
     const end = (event) => {
@@ -198,7 +205,7 @@ export class Parallel {
       thumb.setAttribute("aria-valuemin", 0);
       thumb.setAttribute("aria-valuemax", 100);
       thumb.setAttribute("aria-valuenow", Math.round(share * 100));
-      thumb.setAttribute("aria-valuetext", axis.say(share));
+      thumb.setAttribute("aria-valuetext", axis.say(share, i));
     });
   }
 }
@@ -212,6 +219,18 @@ function rankRuns(runs) {
   scored.sort((a, b) => sign * (column.read(a) - column.read(b)));
   const ranks = new Map(scored.map((row, i) => [row.id, (i + 0.5) / scored.length - 0.5]));
   return (row) => ranks.get(row.id) ?? -0.5;
+}
+
+/** Returns what the brush becomes as the pointer moves, by where on a brush it was put down. */
+function findGrip([low, high], start, isSet) {
+  const between = (a, b) => [Math.min(a, b), Math.max(a, b)];
+  if (!isSet || start < low - EDGE || start > high + EDGE) return (now) => between(start, now);
+  if (Math.abs(start - high) <= EDGE) return (now) => between(low, now);
+  if (Math.abs(start - low) <= EDGE) return (now) => between(now, high);
+  return (now) => {
+    const by = Math.min(Math.max(now - start, -low), 1 - high);
+    return [low + by, high + by];
+  };
 }
 
 /** Returns an axis: where each run passes, its ticks, and shares of its length for values and back. */
@@ -279,7 +298,7 @@ function buildTextAxis(base, runs, toY) {
     place: (row) => toY(share(places.get(String(column.read(row) ?? "–")) ?? 0)) - base.fan(row) * width,
     shares: (range) => (range ? [(range[0] + 0.5) / n, (range[1] + 0.5) / n] : [0, 1]),
     range: ([p, q]) => [p * n - 0.5, q * n - 0.5],
-    say: (at) => texts[Math.min(Math.max(Math.floor(at * n), 0), n - 1)] ?? "",
+    say: (at, isHigh) => texts[isHigh ? Math.floor(at * n - 0.5) : Math.ceil(at * n - 0.5)] ?? "none",
   };
 }
 

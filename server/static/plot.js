@@ -1,7 +1,7 @@
 // Figures by plotly, in the page's colours; its script is loaded when the first figure is.
 import { scheme } from "./palette.js";
 
-const SCRIPT = "/static/vendor/plotly-cartesian.min.js";
+const SCRIPT = new URL("./vendor/plotly-cartesian.min.js", import.meta.url).href;
 let loading = null;
 
 export function loadPlotly() {
