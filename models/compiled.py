@@ -118,12 +118,17 @@ def build_library(compiler: str, version: str, folder: Path) -> Path:
 
 
 def _find_openmp() -> Path:
-    """Return the file of the OpenMP runtime that this process uses already, torch's."""
-    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
-        path = Path(line.split(maxsplit=5)[-1])
-        # scikit-learn and others bring libgomp-HASH.so; theirs is not torch's
-        if path.name.startswith("libgomp.so"):
-            return path
+    """Return the file of the OpenMP runtime that torch has loaded.
+
+    Its wheels bring one of their own, named libgomp.so.1 or libgomp-HASH.so.1, as scikit-learn's
+    do; a torch built by a distribution uses the system's.
+    """
+    lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    mapped = {Path(line.split(maxsplit=5)[-1]) for line in lines if "/libgomp" in line}
+    of_torch = [path for path in mapped if Path(torch.__file__).parent in path.parents]
+    of_system = [path for path in mapped if path.name.startswith("libgomp.so")]
+    if found := sorted(of_torch) or sorted(of_system):
+        return found[0]
     raise CompileError("torch runs without GNU OpenMP here")
 
 
