@@ -1,12 +1,16 @@
-"""Warm workers on one sweep: started, ended, and replaced when one dies."""
+"""Warm workers on one sweep, started through their foreman and ended."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import psutil
 
@@ -14,70 +18,96 @@ from data.folders import count_cpus
 
 PATIENCE_S = 5.0
 """How long interrupted runs get to hand over what they have, before they are killed."""
-MAX_RESTARTS = 3
-"""How often a worker that was killed or has crashed is replaced."""
 TICK_S = 0.1
 
 
-class AgentGroup:
-    """Some workers on one sweep, each a `bpsweep agent`.
+@dataclass(frozen=True)
+class Order:
+    """What workers are to do.
 
     Args:
-        sweep_path: "entity/project/sweep".
-        n_agents: How many.
+        sweep: "entity/project/sweep".
         environment: Variables for the wandb client and for the runs.
-        log_dir: Folder for one log file a worker.
+        log_paths: One log file for each worker.
+        n_stacked: How many runs each takes at once; None leaves it to the device.
     """
 
-    def __init__(
+    sweep: str
+    environment: Mapping[str, str]
+    log_paths: Sequence[str]
+    n_stacked: int | None = None
+
+    def write(self) -> bytes:
+        """Return the order as a line."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+
+class AgentGroup:
+    """Some workers on one sweep: those of `agent.foreman`, which loads while others prepare.
+
+    Used as a context manager it leaves no process behind.
+    """
+
+    def __init__(self) -> None:
+        # A client's service shared with us would keep a dead worker's run alive for it.
+        environment = {name: v for name, v in os.environ.items() if name != "WANDB_SERVICE"}
+        self.log_paths: list[Path] = []
+        self._has_begun = False
+        self._foreman = subprocess.Popen(
+            [sys.executable, "-m", "agent.foreman"],
+            stdin=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches us alone, and we end them in order
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def begin(
         self, sweep_path: str, n_agents: int, environment: Mapping[str, str], log_dir: Path
     ) -> None:
-        log_dir.mkdir(parents=True, exist_ok=True)
-        self.log_paths = [log_dir / f"agent-{i + 1}.log" for i in range(n_agents)]
-        self._command = [sys.executable, "-m", "agent.cli", "agent", sweep_path]
-        self._environment = {**os.environ, **environment}
-        # A client's service shared with others would keep a dead worker's run alive for them.
-        self._environment.pop("WANDB_SERVICE", None)
-        self._processes = [self._start(path) for path in self.log_paths]
-        self._n_restarts = [0] * n_agents
+        """Have a sweep worked on.
 
-    def _start(self, log_path: Path) -> subprocess.Popen[bytes]:
-        with log_path.open("ab") as log:
-            return subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._environment,
-                start_new_session=True,  # Ctrl-C reaches us alone, and we end them in order
-            )
+        Args:
+            sweep_path: "entity/project/sweep".
+            n_agents: By how many workers.
+            environment: Variables for the wandb client and for the runs.
+            log_dir: Folder for one log file a worker.
+        """
+        self.log_paths = [log_dir / f"agent-{i + 1}.log" for i in range(n_agents)]
+        order = Order(sweep_path, environment, [str(path) for path in self.log_paths])
+        assert self._foreman.stdin is not None
+        self._has_begun = True
+        self._foreman.stdin.write(order.write())
+        self._foreman.stdin.close()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for so long, or until no worker is left; return whether any is."""
         until = time.monotonic() + timeout_s
-        while (alive := self._tend() > 0) and time.monotonic() < until:
+        while (alive := self._foreman.poll() is None) and time.monotonic() < until:
             time.sleep(TICK_S)
         return alive
 
-    def _tend(self) -> int:
-        """Replace workers that a signal ended (a crash, no memory left); return how many work."""
-        for i, process in enumerate(self._processes):
-            died = process.poll() is not None and process.returncode < 0
-            if died and self._n_restarts[i] < MAX_RESTARTS:
-                self._n_restarts[i] += 1
-                self._processes[i] = self._start(self.log_paths[i])
-        return sum(process.poll() is None for process in self._processes)
-
     def stop(self) -> None:
         """End workers, their runs and the client's helpers; kill what takes over PATIENCE_S."""
-        family = [member for process in self._processes for member in _family(process.pid)]
-        for process in self._processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+        family = _family(self._foreman.pid)
+        if self._foreman.poll() is None:
+            self._foreman.send_signal(signal.SIGINT if self._has_begun else signal.SIGKILL)
         _, alive = psutil.wait_procs(family, timeout=PATIENCE_S)
         for member in alive:
             member.kill()
         psutil.wait_procs(alive, timeout=1)
+        if self._foreman.stdin is not None:
+            self._foreman.stdin.close()
+        self._foreman.wait()
 
 
 def _family(pid: int) -> list[psutil.Process]:

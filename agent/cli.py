@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from agent import cli_agent, cli_data, cli_server, cli_verdict, home
-from agent.agents import default_n_agents
+from agent.agents import AgentGroup, default_n_agents
 from agent.cli_verdict import (
     Beside,
     Target,
@@ -75,24 +75,26 @@ def run(  # one parameter an option
     """
     console = Console()
     file = read_sweep_file(sweep_yaml)
-    # The commands below load wandb, torch and scikit-learn: seconds that a typo need not wait for.
-    from agent.inputs import MAX_REJECTED  # noqa: PLC0415
-    from agent.sweep import SweepJob, open_sweep, work_off  # noqa: PLC0415
-    from agent.worksite import prepare_caches, prepare_data  # noqa: PLC0415
-
     if max_rejected is not None:
+        from agent.inputs import MAX_REJECTED  # noqa: PLC0415
+
         os.environ[MAX_REJECTED] = str(max_rejected)
     n_agents = agents or default_n_agents(file.n_runs)
     count = "runs without a set end" if file.n_runs is None else f"{file.n_runs} runs"
     console.print(f"{sweep_yaml}: a {file.config['method']} sweep of {count}, {n_agents} agents")
-    folder = prepare_data(data_dir, console)
-    prepare_caches(file, folder, console)
     with ExitStack() as stack:
+        group = stack.enter_context(AgentGroup())  # it loads while we prepare
+        # What follows loads wandb, torch and scikit-learn: seconds that a typo need not wait for.
+        from agent.sweep import SweepJob, open_sweep, work_off  # noqa: PLC0415
+        from agent.worksite import prepare_caches, prepare_data  # noqa: PLC0415
+
+        folder = prepare_data(data_dir, console)
+        prepare_caches(file, folder, console)
         server = enter_server(stack, console)
         job = SweepJob(file, folder, server, n_agents)
         path = open_sweep(job, console)
         try:
-            work_off(job, path, console)
+            work_off(job, path, group, console)
         except KeyboardInterrupt:
             console.print("Stopped. The same command goes on with what is left:")
             console.print(f"  bpsweep run {sweep_yaml}", highlight=False)

@@ -21,8 +21,13 @@ def agent(
         str, typer.Argument(metavar="SWEEP", help="entity/project/id, or the id alone.")
     ],
     stack: Annotated[
-        int, typer.Option(min=1, help="Take so many runs at once, as one network where faster.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Take so many runs at once, as one network where that is faster.",
+            show_default="1 on the CPU, 16 on a GPU",
+        ),
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Train so many runs at most.")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder with meta.csv and the TIFFs it names.")

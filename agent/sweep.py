@@ -2,10 +2,6 @@
 
 import hashlib
 import json
-import os
-import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +15,7 @@ from agent.local_server import ServerAddress
 from agent.progress import describe_end, draw_progress
 from agent.server_calls import retry_sweep
 from agent.sweepfile import SweepFile
-from agent.tracking.sweeps import SweepProgress, watch_sweep
+from agent.tracking.sweeps import SweepProgress, create_sweep, watch_sweep
 
 POLL_S = 2.0
 OVER = ("FINISHED", "CANCELED", "STOPPED", "CRASHED", "FAILED")
@@ -73,7 +69,7 @@ def open_sweep(job: SweepJob, console: Console) -> str:
             again = f", {n_retried} interrupted to be run again" if n_retried else ""
             console.print(f"Continuing sweep {path}: {len(progress.finished)} finished{again}.")
             return path
-    path = create_sweep(job)
+    path = create_sweep(job.file.config)
     job.memo.parent.mkdir(parents=True, exist_ok=True)
     temporary = job.memo.with_suffix(".tmp")
     temporary.write_text(json.dumps({"sweep": path}) + "\n", encoding="utf-8")
@@ -87,35 +83,14 @@ def is_over(progress: SweepProgress) -> bool:
     return progress.state in OVER and not progress.interrupted
 
 
-def create_sweep(job: SweepJob) -> str:
-    """Create the sweep with the stock `wandb sweep`; return "entity/project/id".
-
-    Raises:
-        TrackingError: wandb refused; its own words are in the message.
-    """
-    done = subprocess.run(
-        [sys.executable, "-m", "wandb", "sweep", str(job.file.path)],
-        env={**os.environ, **job.environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    found = re.search(r"wandb agent (\S+/\S+/\S+)", said)
-    if done.returncode != 0 or found is None:
-        raise TrackingError(f"`wandb sweep {job.file.path}` failed:\n{said.strip()}")
-    return found.group(1)
-
-
-def work_off(job: SweepJob, path: str, console: Console) -> None:
-    """Run agents on a sweep until none is left, showing progress.
+def work_off(job: SweepJob, path: str, agents: AgentGroup, console: Console) -> None:
+    """Have agents work on a sweep until none is left, showing progress.
 
     An interruption ends agents and runs before it goes on to the caller.
     """
     log_dir = home.home() / "logs" / path.replace("/", "-")
     before = watch_sweep(path)
-    agents = AgentGroup(path, job.n_agents, job.environment, log_dir)
+    agents.begin(path, job.n_agents, job.environment, log_dir)
     try:
         with Live(console=console, transient=True) as live:
             while agents.wait(POLL_S):

@@ -28,7 +28,7 @@ class WarmInputs:
         """
         data_dir, cache_root = home.data_dir(), home.cache_root()
         # Controls may shuffle labels by the seed: their inputs serve their own settings alone.
-        is_control = getattr(config, "control", "none") != "none"
+        is_control = config.control != "none"
         passing = OF_TRAINING if is_control else OF_TRAINING | OF_BATCHES
         settings = config.model_dump_json(exclude=passing)
         key = (settings, str(cache_root), *_identify(data_dir))

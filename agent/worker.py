@@ -11,6 +11,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import FrameType
 
+from agent.device import choose_device
 from agent.errors import DivergedError, TrackingError
 from agent.memory import keep_freed_memory
 from agent.stack import group_runs, train_group
@@ -24,6 +25,8 @@ MAX_FAILURES = 5
 """Runs that may fail one after the other; as for a stock agent, more say that all would."""
 MAX_CLOSING = 2
 """Ended runs whose results may wait to be kept; each holds its weights in memory."""
+GPU_STACK, GPU_STACK_LEARNING = 16, 4
+"""Runs to take at once on a GPU; fewer for a search that learns from results."""
 MAX_CLOSERS = 4
 """Threads that end the runs of a stack."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
@@ -149,7 +152,14 @@ class Worker:
         self._queue.reconnect()
 
 
-def run_worker(sweep: str, n_runs: int | None = None, n_stacked: int = 1) -> int:
+def choose_stack(queue: SweepQueue) -> int:
+    """Return how many runs to take at once: several where a GPU trains them in the time of one."""
+    if choose_device().type == "cpu":
+        return 1
+    return GPU_STACK if queue.is_orderly else GPU_STACK_LEARNING
+
+
+def run_worker(sweep: str, n_runs: int | None = None, n_stacked: int | None = None) -> int:
     """Train runs of a sweep in this process until none is left; return the exit status.
 
     SIGINT and SIGTERM end the run at work with what it has; the second one ends all at once.
@@ -158,7 +168,8 @@ def run_worker(sweep: str, n_runs: int | None = None, n_stacked: int = 1) -> int
         TrackingError: No such sweep, no key, or the server does not answer.
     """
     keep_freed_memory()
-    worker = Worker(SweepQueue(sweep), n_runs, n_stacked)
+    queue = SweepQueue(sweep)
+    worker = Worker(queue, n_runs, n_stacked or choose_stack(queue))
 
     def leave(signum: int, frame: FrameType | None) -> None:
         worker.leave()

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from agent import home
 from agent.local_server import running_server
-from agent.sweep import SweepJob, create_sweep
+from agent.sweep import SweepJob
 from agent.sweepfile import read_sweep_file
+from agent.tracking.sweeps import create_sweep
 from data.folders import count_cpus
 
 
@@ -32,9 +33,9 @@ def main() -> None:
     with running_server(home.store_dir()) as server:
         job = SweepJob(file, arguments.data_dir, server, arguments.n_agents)
         os.environ.update(job.environment)
-        path = create_sweep(job)
+        path = create_sweep(file.config)
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"},
             "OMP_NUM_THREADS": str(max(1, count_cpus() // arguments.n_agents)),
             "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
         }

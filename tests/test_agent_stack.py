@@ -10,7 +10,7 @@ from agent.config import RunConfig
 from agent.device import choose_device
 from agent.errors import ConfigError
 from agent.inputs import load_inputs
-from agent.stack import Member, group_runs, train_group, train_stack
+from agent.stack import Member, group_runs, is_faster_stacked, train_group, train_stack
 from agent.stack_batches import CopiedBatches, ResidentBatches
 from agent.stack_engine import StackEngine
 from agent.train import EpochResult, train
@@ -137,6 +137,16 @@ def test_an_error_ends_every_member_with_its_reason(load, monkeypatch) -> None:
     assert calls == [3, 1, 2, 1, 1], "what does not fit is tried in halves"
     assert {str(outcome.error) for outcome in outcomes.values()} == {"broken"}
     assert sorted(outcomes) == [0, 1, 2]
+
+
+def test_a_cpu_stacks_only_what_sees_the_same_images(load, monkeypatch) -> None:
+    """The trial says yes to everything here: what is left out is left out by rule."""
+    monkeypatch.setattr("agent.stack._time_stacked", lambda members: 0.0)
+    alike = [load(model="mlp", learning_rate=rate)[0] for rate in (1e-3, 1e-4)]
+    own = [load(model="mlp", seed=seed)[0] for seed in (1, 2)]
+    assert is_faster_stacked(alike)
+    assert not is_faster_stacked(own)
+    assert not is_faster_stacked(alike[:1])
 
 
 def test_a_device_that_is_not_there_is_named(monkeypatch) -> None:

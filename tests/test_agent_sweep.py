@@ -105,7 +105,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(
     log = tmp_path / "run.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [*BPSWEEP, "run", str(path), "--agents", "2"],
+            [*BPSWEEP, "run", str(path), "--agents", "2", "--no-controls"],
             env=environment,
             stdout=stream,
             stderr=stream,
@@ -118,14 +118,14 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(
         "training",
     )
     family = list_descendants(process.pid)
-    assert len(family) >= 5  # bpsweep, server, two workers, their services
+    assert len(family) >= 5  # bpsweep, server, foreman, two workers, their services
     before_s = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=10) == 130
     _, alive = psutil.wait_procs(family, timeout=max(0.0, before_s + 10 - time.monotonic()))
     assert not alive
     assert "bpsweep run" in log.read_text()
-    done = run_bpsweep("run", str(path), environment=environment)
+    done = run_bpsweep("run", str(path), "--no-controls", environment=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert find_sweep_path(done.stdout) == find_sweep_path(log.read_text())
     document = read_report(find_sweep_path(done.stdout), tmp_path, environment)
@@ -138,7 +138,7 @@ def test_a_killed_training_is_run_again(tmp_path: Path, small_set: Path) -> None
     environment = make_environment(tmp_path / "home", small_set)
     path = make_sweep_yaml(tmp_path, batch_size=[8, 16], epochs=30, model="lenet5")
     process = subprocess.Popen(
-        [*BPSWEEP, "run", str(path), "--agents", "2"],
+        [*BPSWEEP, "run", str(path), "--agents", "2", "--no-controls"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -154,7 +154,7 @@ def test_a_killed_training_is_run_again(tmp_path: Path, small_set: Path) -> None
     victims = [
         member
         for member in list_descendants(process.pid)
-        if member.cmdline()[-3:-1] == ["agent.cli", "agent"]
+        if member.cmdline()[-1:] == ["agent.foreman"] and member.parent().pid != process.pid
     ]
     assert victims
     victims[0].kill()

@@ -1,5 +1,7 @@
 """Sweeps and their runs, read back through W&B's public API."""
 
+import contextlib
+import io
 import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ import wandb
 from agent.errors import TrackingError
 from agent.tracking.address import server_url
 from agent.tracking.run import ERROR
+from agent.tracking.trouble import TROUBLE
 from report import metrics
 from report.predictions import FILE_NAME, Predictions, read_predictions
 from report.records import CONTROL, REPLICATE, TEST, TRAIN, RunRecord, SweepRecord, swept_names
@@ -84,6 +87,26 @@ def _fetch_predictions(run: Any) -> Predictions | None:
         file.download(root=folder) as opened,
     ):
         return read_predictions(opened.read())
+
+
+def create_sweep(config: Mapping[str, Any]) -> str:
+    """Create a sweep as `wandb sweep` does; return "entity/project/id".
+
+    Args:
+        config: What the sweep's YAML says.
+
+    Raises:
+        TrackingError: wandb refused; its own words are in the message.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            sweep_id = wandb.sweep(dict(config))
+        return "/".join(wandb.Api(timeout=30).sweep(sweep_id).path)
+    except (*TROUBLE, ValueError) as error:
+        raise TrackingError(
+            f"{server_url()} does not take the sweep: {said.getvalue()}{error}"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""`python -m agent.foreman`: loads what all workers need once, then splits into them.
+
+Torch, wandb and scikit-learn take seconds to load and a few hundred megabytes; workers that are
+forks of one process share both. It starts before the sweep exists, says nothing to anybody, and
+waits for its order: one line of JSON on its standard input.
+"""
+
+import atexit
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from types import FrameType
+
+from agent.agents import Order
+from agent.worker import run_worker
+
+MAX_RESTARTS = 3
+"""How often a worker that was killed or has crashed is replaced."""
+EXIT_BROKEN = 70
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+
+
+class Foreman:
+    """Forks workers and waits for them; one that a signal ended is replaced a few times."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._workers: dict[int, int] = {}  # process id -> number of the worker
+        self._n_restarts = [0] * len(order.log_paths)
+        self._is_leaving = False
+
+    def work(self) -> None:
+        """Have the sweep worked off."""
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sent, self._pass_on)
+        gc.freeze()  # what is not looked at is not copied
+        for number in range(len(self._order.log_paths)):
+            self._fork(number)
+        while self._workers:
+            process_id, status = os.wait()
+            number = self._workers.pop(process_id)
+            died = os.WIFSIGNALED(status) and not self._is_leaving
+            if died and self._n_restarts[number] < MAX_RESTARTS:
+                self._n_restarts[number] += 1
+                self._fork(number)
+
+    def _fork(self, number: int) -> None:
+        with warnings.catch_warnings():  # of threads: those of BLAS know how to be forked
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process_id = os.fork()
+        if process_id == 0:
+            _become_worker(self._order, number)
+        self._workers[process_id] = number
+
+    def _pass_on(self, signum: int, frame: FrameType | None) -> None:
+        self._is_leaving = True
+        for process_id in self._workers:
+            os.kill(process_id, signum)
+
+
+def _become_worker(order: Order, number: int) -> None:
+    """Be a worker, with a log of its own, to the end of this process."""
+    status = EXIT_BROKEN
+    try:
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sent, signal.SIG_DFL)
+        if sys.platform == "linux":  # without its foreman it would not be found any more
+            ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        log = os.open(order.log_paths[number], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        status = run_worker(order.sweep, n_stacked=order.n_stacked)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        atexit._run_exitfuncs()  # the client ends its service there; os._exit would skip it
+        os._exit(status)
+
+
+def main() -> None:
+    """Wait for the order and carry it out; without one, go."""
+    line = sys.stdin.readline()
+    if line:
+        order = Order(**json.loads(line))
+        os.environ.update(order.environment)
+        for path in order.log_paths:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Foreman(order).work()
+
+
+if __name__ == "__main__":
+    main()
