@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from report.intervals import Interval
-from report.scores import METRICS
+from report.scores import ACCURACY, METRICS
 from report.verdict import Row, Verdict
 from report.words import describe, name_goal, name_share, show
 
@@ -28,11 +28,14 @@ def draw_table(verdict: Verdict) -> Table:
         header_style="bold",
     )
     for name in verdict.rows[0].swept:
-        widest = max(len(show(row.swept[name])) for row in verdict.rows)
         header = name.replace("_", "_\n")  # so that many narrow columns fit a terminal
+        texts = [*header.split("\n"), *(show(row.swept[name]) for row in verdict.rows)]
+        widest = min(24, max(map(len, texts)))
         table.add_column(header, overflow="fold", min_width=widest)
-    for name in _head(verdict):
+    *measured, status = _head(verdict)
+    for name in measured:
         table.add_column(name, no_wrap=True)
+    table.add_column(status, min_width=len("not reached"))
     for row in verdict.rows:
         table.add_row(*(show(value) for value in row.swept.values()), *_cells(row, verdict))
     return table
@@ -41,10 +44,10 @@ def draw_table(verdict: Verdict) -> Table:
 def _head(verdict: Verdict) -> tuple[str, ...]:
     goal = verdict.goal
     sign = ">=" if goal.metric.higher_is_better else "<="
-    chance = f"P({sign}{name_share(goal.target)})"
+    target = name_share(goal.target) if goal.metric is ACCURACY else f"{goal.target:g}"
     names = [_title(name) for name in METRICS]
     names[list(METRICS).index(goal.metric.name)] += f" ({name_share(goal.level)})"
-    return (*names, chance, "epoch", "verdict")
+    return (*names, f"P({sign}\n{target})", "best\nepoch", "from\nepoch", "verdict")
 
 
 def _title(name: str) -> str:
@@ -53,17 +56,14 @@ def _title(name: str) -> str:
 
 def _cells(row: Row, verdict: Verdict) -> tuple[str, ...]:
     if not row.estimates:
-        return (*("-" for _ in METRICS), "-", "-", row.state)
+        return (*("-" for _ in METRICS), "-", "-", "-", row.state)
     values = [_show_metric(row, name, verdict) for name in METRICS]
     chance = "-" if row.probability is None else _show_chance(row.probability)
-    status: str = row.status
-    if row.first_epoch_at_target is not None:
-        status += f", epoch {row.first_epoch_at_target}"
-    if row.status == "reached":
-        status = f"[green]{status}[/green]"
+    first = row.first_epoch_at_target
+    status = f"[green]{row.status}[/green]" if row.status == "reached" else str(row.status)
     if row.state != "finished":
-        status += f" ({row.state})"
-    return (*values, chance, str(row.best_epoch), status)
+        status += f", {row.state}"
+    return (*values, chance, str(row.best_epoch), "-" if first is None else str(first), status)
 
 
 def _show_chance(probability: float) -> str:
@@ -173,12 +173,12 @@ def write_json(verdict: Verdict, more: Mapping[str, Any] | None = None) -> str:
 def write_latex(verdict: Verdict) -> str:
     r"""Write the table for a paper; it needs `\usepackage{booktabs}`."""
     names = list(verdict.rows[0].swept)
-    head = [*names, *_head(verdict)]
+    head = [*names, *(name.replace("\n", " ") for name in _head(verdict))]
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_escape(' '.join(describe(verdict)))}}}",
-        rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(METRICS)}rrl}}",
+        rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(METRICS)}rrrl}}",
         r"\toprule",
         " & ".join(map(_escape, head)) + r" \\",
         r"\midrule",

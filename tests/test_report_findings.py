@@ -1,5 +1,6 @@
 """Verdicts over wells, replicates, and everything together in words, JSON and LaTeX."""
 
+import io
 import json
 import re
 from dataclasses import replace
@@ -7,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from report_support import SETTINGS, make_cells, make_control, make_grid_sweep, make_run, say
+from rich.console import Console
 
 from report.findings import examine, headline, list_findings, tell
-from report.table import write_json, write_latex
+from report.table import draw_table, write_json, write_latex
 from report.verdict import judge
 
 CELLS = make_cells()
@@ -100,10 +102,22 @@ def test_the_verdict_in_two_sentences_then_the_whole() -> None:
     assert document["selection"]["corrected"] < document["selection"]["raw"]
 
 
+def test_the_table_fits_a_terminal_of_100_columns() -> None:
+    sweep = make_grid_sweep([0.85, 0.7, 0.6], CELLS)
+    running = replace(sweep.runs[1], state="running", predictions=None)
+    verdict = judge(replace(sweep, runs=(sweep.runs[0], running, sweep.runs[2])))
+    console = Console(width=100, file=io.StringIO())
+    console.print(draw_table(verdict))
+    text = console.file.getvalue()
+    for whole in ("learning_", "not reached", " running", "(95 %)", "verdict"):
+        assert whole in text
+    assert "…" not in text
+
+
 def test_latex_is_a_table_that_escapes_what_tex_would_eat() -> None:
     sweep = make_grid_sweep([0.85, 0.7], CELLS)
     text = write_latex(judge(sweep))
     assert text.count(r"\\") == 3 and r"batch\_size & epochs" in text
-    assert r"P($\geq$80 \%)" in text
+    assert r"P($\geq$ 80 \%)" in text
     body = text.replace(r"\%", "").replace(r"\_", "").replace(r"\&", "").replace("$\\geq$", "")
     assert "%" not in body and "_" not in body and "#" not in body
