@@ -1,7 +1,8 @@
-"""What a trained model looks at: pixels whose change would change its answer most.
+"""What a trained model looks at: pixels that make its answer on a cell differ from the average.
 
-SmoothGrad: the gradient of the answer with respect to the pixels, averaged over noisy copies of
-the image, which leaves what the noise does not shake.
+The gradient of the answer with respect to the pixels, averaged over noisy copies of the image
+(SmoothGrad, which leaves what the noise does not shake), times how far each pixel is from the mean
+of the cells shown. The gradient alone would point at pixels that are the same in every cell.
 
 References:
     D. Smilkov et al., SmoothGrad: removing noise by adding noise, 2017, arXiv:1706.03825.
@@ -36,12 +37,13 @@ def map_saliency(
     images: NDArray[np.float32],
     decided: NDArray[np.uint8],
 ) -> NDArray[np.float32]:
-    """Measure how much each pixel matters for what a model takes each image for.
+    """Measure how much each pixel contributes to what a model takes each image for.
 
     Args:
         config: The run's settings.
         weights: What it learnt.
-        images: (N, 1, S, S) float32 in [0, 1], normalised as in training.
+        images: (N, 1, S, S) float32 in [0, 1], normalised as in training; their mean is what
+            each is compared with.
         decided: (N, L) the labels that the model decided for.
 
     Returns:
@@ -56,9 +58,10 @@ def map_saliency(
         noisy.requires_grad_()
         (forward(noisy) * chosen).sum().backward()  # type: ignore[no-untyped-call]
         assert noisy.grad is not None
-        total += noisy.grad.abs()
-    blur = _BLUR * images.shape[-1]
-    maps = np.stack([gaussian_filter(one, blur) for one in total[:, 0].numpy()])
+        total += noisy.grad
+    apart = images - images.mean(axis=0)
+    shares = np.abs(total.numpy() * apart)[:, 0]
+    maps = np.stack([gaussian_filter(one, _BLUR * images.shape[-1]) for one in shares])
     greatest = maps.max(axis=(1, 2), keepdims=True)
     scaled: NDArray[np.float32] = (maps / np.maximum(greatest, 1e-12)).astype(np.float32)
     return scaled
