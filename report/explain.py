@@ -50,8 +50,9 @@ def explain_test(test: TestResult, goal: Goal) -> str:
     if test.estimate.interval is not None:
         spread = f" ({name_interval(test.estimate.interval, goal.metric)})"
     status = goal.find_status(test.estimate.value, test.estimate.interval)
+    who = "the best configuration" if test.is_winner else "what was the best configuration then"
     return (
-        f"On the untouched test part ({test.n_cells:,} cells of {test.n_wells} wells) it has "
+        f"On the untouched test part ({test.n_cells:,} cells of {test.n_wells} wells) {who} has "
         f"{show_value(test.estimate.value, goal.metric)}{spread}: {status}. The part has now been "
         f"used, by run {test.run.name}; a second look would no longer be untouched."
     )

@@ -34,12 +34,15 @@ class TestResult:
         run: The run that evaluated it; its being there is the record that the part was used.
         estimate: The judged metric with its intervals.
         n_cells, n_wells: What it was measured on.
+        is_winner: Whether that run has the settings of the configuration that is the best now;
+            runs that finished since may have put another one first.
     """
 
     run: RunRecord
     estimate: Estimate
     n_cells: int
     n_wells: int
+    is_winner: bool
 
 
 @dataclass(frozen=True)
@@ -144,13 +147,17 @@ def read_test(verdict: Verdict) -> TestResult | None:
     """Read the winner's evaluation on the untouched test part, the first where there are more."""
     for run in verdict.sweep.beside:
         if run.kind == TEST and run.predictions is not None and len(run.predictions):
-            return _measure_test(run, run.predictions, verdict.goal)
+            swept = verdict.best.swept
+            is_winner = all(run.config.get(name) == value for name, value in swept.items())
+            return _measure_test(run, run.predictions, verdict.goal, is_winner)
     return None
 
 
-def _measure_test(run: RunRecord, predictions: Predictions, goal: Goal) -> TestResult:
+def _measure_test(
+    run: RunRecord, predictions: Predictions, goal: Goal, is_winner: bool
+) -> TestResult:
     estimate, wells = estimate_predictions([predictions], goal.metric, goal.level)
-    return TestResult(run, estimate, wells.n_cells, wells.n_wells)
+    return TestResult(run, estimate, wells.n_cells, wells.n_wells, is_winner)
 
 
 def _find_units(one: Predictions, wells: Wells) -> tuple[Wells, Unit] | None:

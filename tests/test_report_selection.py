@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_support import make_cells, make_grid_sweep, make_run, say
+from report_support import SETTINGS, make_cells, make_grid_sweep, make_run, say
 
 from report.choice import repeat_choice
 from report.findings import examine, tell
@@ -81,8 +81,14 @@ def test_without_predictions_nothing_is_corrected() -> None:
 
 
 def test_the_test_part_is_used_and_that_is_recorded() -> None:
-    test = make_run("t1", say(make_cells(600), 0.85, seed=3), kind="test")
-    findings = examine(judge(make_grid_sweep([0.9, 0.8, 0.7], make_cells(), test)))
+    sweep = make_grid_sweep([0.9, 0.8, 0.7], make_cells())
+    settings = {name: sweep.runs[0].config[name] for name in SETTINGS}
+    test = make_run("t1", say(make_cells(600), 0.85, seed=3), kind="test", **settings)
+    findings = examine(judge(replace(sweep, beside=(test,))))
     assert findings.test is not None and findings.test.run.id == "t1"
+    assert findings.test.is_winner
     assert findings.test.estimate.value == pytest.approx(0.85, abs=0.03)
     assert any("has now been used, by run run t1" in line for line in tell(findings))
+    other = replace(test, config={**test.config, **sweep.runs[1].config})
+    findings = examine(judge(replace(sweep, beside=(other,))))
+    assert any("what was the best configuration then has" in line for line in tell(findings))
