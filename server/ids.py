@@ -52,7 +52,7 @@ def decode_id(kind: str, value: str) -> int:
             return int(number)
     except (binascii.Error, ValueError):
         pass
-    raise BadRequestError(f"{value!r} is not the id of a {kind}")
+    raise BadRequestError(f"{value!r} is no id of the kind {kind}")
 
 
 def encode_cursor(offset: int) -> str:

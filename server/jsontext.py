@@ -6,6 +6,38 @@ from typing import Any
 
 from server.errors import BadRequestError
 
+# Deeper texts could be stored, and then break everything of ours that walks through them.
+MAX_DEPTH = 100
+
+
+def load_json(text: str | bytes) -> Any:
+    """Return the content of a JSON text of bounded depth.
+
+    Raises:
+        ValueError: It is no JSON, or nested deeper.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels") from error
+    marks: tuple[Any, Any] = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    if text.count(marks[0]) + text.count(marks[1]) > MAX_DEPTH and _is_deep(value):
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        level = inner
+    return bool(level)
+
 
 def parse_json(text: str | None, name: str, kind: type) -> Any:
     """Return the content of a JSON text, checked; nothing counts as an empty one.
@@ -16,8 +48,8 @@ def parse_json(text: str | None, name: str, kind: type) -> Any:
     if not text:
         return kind()
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = load_json(text)
+    except ValueError as error:
         raise BadRequestError(f"{name} is not JSON: {error}") from error
     if value is None:
         return kind()

@@ -1,12 +1,12 @@
 """Bounded request bodies: read, unpacked and parsed, with a clear error beyond the limit."""
 
-import json
 import zlib
 from typing import Any
 
 from fastapi import Request
 
 from server.errors import BadRequestError, TooLargeError
+from server.jsontext import load_json
 
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
@@ -60,8 +60,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         BadRequestError: The body is no JSON or no object.
     """
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        parsed = load_json(body)
+    except ValueError as error:
         raise BadRequestError(f"the body is not JSON: {error}") from error
     if not isinstance(parsed, dict):
         raise BadRequestError(f"the body is a JSON object, got {type(parsed).__name__}")

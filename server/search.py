@@ -16,10 +16,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import yaml
 
 from server.errors import BadRequestError
 from server.space import NESTING, ParamValidationError, Space, engine_schema, pick_point, sweeps
+from server.yamltext import load_yaml
 
 MAX_DRAWS = 500
 # On a finite space that is nearly used up, walking it is quicker than drawing.
@@ -69,10 +69,7 @@ def read_config(text: str) -> tuple[dict[str, Any], list[str]]:
     Raises:
         BadRequestError: The YAML or the config is wrong; the message lists every problem.
     """
-    try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadRequestError(f"the sweep config is not YAML: {error}") from error
+    config = load_yaml(text, "the sweep config")
     if not isinstance(config, dict):
         raise BadRequestError(f"a sweep config is a mapping, got {type(config).__name__}")
     known = {key: value for key, value in config.items() if key not in EXTRA_KEYS}

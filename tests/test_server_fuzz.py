@@ -38,6 +38,8 @@ TEXTS = [
     "UnVuOjk5OTk5OTk5OTk5OTk5OTk5OTk5OTk=", "QXJ0aWZhY3RTZXF1ZW5jZTox", '{"r": true}', "_step",
     "kAFQmDzST7DWlj99KOF/cg==",
 ]  # fmt: skip
+DEPTHS = [50, 99, 101, 400, 950, 50_000]
+BOMB = b'{"files": "' + b"x" * 20_000_000 + b'"}'
 NUMBERS = [0, 1, -1, 2**31 - 1, -(2**31), 2**31, 2**63, -(2**80), 0.5, 1e308, 10**400]
 
 
@@ -105,13 +107,20 @@ class Fuzzer:
             return self.rng.choice(NUMBERS)
         return self.rng.choice(TEXTS) if self.rng.random() < 0.95 else self.rng.choice(NUMBERS)
 
+    def make_line(self):
+        depth = self.rng.choice(DEPTHS)
+        lines = ['{"_step": 1e300}', '{"loss": 1}', '{"a\\u0000": "\\u0000"}', 3, "[" * depth]
+        lines += ['{"x": ' + "[" * depth + "]" * depth + "}", '{"x":' * depth + "1" + "}" * depth]
+        lines.append(f'{{"_step": {"9" * depth}, "loss": -Infinity}}')
+        return self.rng.choice([*TEXTS, *lines])
+
     def make_stream(self):
         names = [HISTORY, "wandb-events.jsonl", "wandb-summary.json", "output.log", "other"]
         chunk = {
             "files": {
                 self.rng.choice(names): {
                     "offset": self.rng.choice([0, 1, 5, *NUMBERS, "0", None]),
-                    "content": [self.rng.choice([*TEXTS, '{"_step": 1e300}', '{"loss": 1}', 3])],
+                    "content": [self.make_line() for _ in range(self.rng.choice([0, 1, 1, 3]))],
                 }
             },
             "complete": self.rng.choice([True, False, None, "yes", 0]),
@@ -122,7 +131,21 @@ class Fuzzer:
         body = bytearray(json.dumps(kept).encode())
         for _ in range(self.rng.choice([0, 0, 0, 1, 3])):
             body[self.rng.randrange(len(body))] = self.rng.randrange(256)
+        if self.rng.random() < 0.1:
+            del body[self.rng.randrange(len(body)) :]
         return bytes(body)
+
+    def pack(self, content):
+        """Return a body as it may be sent: plain, packed, packed twice, cut short, or a bomb."""
+        how = self.rng.random()
+        if how < 0.7:
+            return content, {}
+        packed = gzip.compress(BOMB if how < 0.75 else content)
+        if 0.75 <= how < 0.8:
+            packed = gzip.compress(packed)
+        elif how < 0.85:
+            packed = packed[: self.rng.randrange(len(packed))]
+        return packed, {"content-encoding": self.rng.choice(["gzip", "gzip", "deflate", "GZIP"])}
 
 
 def list_outside(tmp_path):
@@ -149,9 +172,7 @@ def test_random_requests_never_break_the_server(tmp_path):
                 answer = server.http.post("/graphql", content=content, auth=("api", KEY))
                 sent = content
             else:
-                content, headers = fuzzer.make_stream(), {}
-                if fuzzer.rng.random() < 0.2:
-                    content, headers = gzip.compress(content), {"content-encoding": "gzip"}
+                content, headers = fuzzer.pack(fuzzer.make_stream())
                 path = (
                     f"/files/bpsweep/p/{fuzzer.rng.choice(['r', 'new', '%00', '..'])}/file_stream"
                 )

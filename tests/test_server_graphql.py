@@ -113,7 +113,7 @@ def server(tmp_path):
         ({"query": "{ viewer { id } }", "operationName": 3}, "'operationName' is a text"),
         ({"query": "{ viewer { id } }", "operationName": "X"}, "Unknown operation"),
         ({"query": "query Q($id: ID!) { artifact(id: $id) { id } }"}, "$id"),
-        ({"query": '{ artifact(id: "x") { id } }'}, "is not the id of a Artifact"),
+        ({"query": '{ artifact(id: "x") { id } }'}, "is no id of the kind Artifact"),
         (
             {"query": "{ " + " ".join(f"a{i}: viewer {{ id }}" for i in range(3_000)) + " }"},
             "tokens",

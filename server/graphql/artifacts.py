@@ -60,7 +60,7 @@ def _create_artifact(db: Connection, values: dict[str, Any]) -> Row:
         run_id=run["id"] if run else None,
         digest=values["digest"],
         digest_algorithm=values.get("digest_algorithm") or "MANIFEST_MD5",
-        client_id=values.get("client_id"),
+        client_id=values.get("client_id") or None,
         distributed_id=values.get("distributed_id"),
         description=values.get("description"),
         metadata=values.get("metadata"),

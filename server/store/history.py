@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from server.errors import BadRequestError
+from server.jsontext import load_json
 from server.store.database import Connection, Row, one, rows, run_many, update
 
 MAX_LINE = 50_000_000
@@ -202,9 +203,11 @@ def _read_step(point: dict[str, Any], number: int) -> int:
 
 def _parse_point(text: str) -> dict[str, Any]:
     try:
-        point = json.loads(text)
+        point = load_json(text)
     except ValueError as error:
-        raise BadRequestError(f"a history line is a JSON object, got {text[:80]!r}") from error
+        raise BadRequestError(
+            f"a history line is a JSON object ({error}), got {text[:80]!r}"
+        ) from error
     if not isinstance(point, dict):
         raise BadRequestError(f"a history line is a JSON object, got {text[:80]!r}")
     return point
