@@ -6,12 +6,17 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from report import metrics
 from server.store import Connection
 from server.store.watch import read_history_text
 
 _CHUNK_LINES = 20_000
 _MAX_COLUMNS = 500
-AXES = {"step": ("_step",), "epoch": ("epoch",), "time": ("elapsed_s", "_runtime")}
+AXES = {
+    "step": ("_step",),
+    "epoch": (metrics.EPOCH,),
+    "time": (metrics.ELAPSED_S, "_runtime"),
+}
 """What the pages offer as x, and the logged columns that hold it, the first that is there."""
 
 

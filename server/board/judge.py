@@ -23,6 +23,7 @@ from report.importance import weigh_parameters
 from report.predictions import FILE_NAME, Predictions
 from report.records import CONTROL, REPLICATE, TEST, TRAIN, RunRecord, SweepRecord
 from report.scores import ACCURACY, METRICS
+from report.verdict import Row as VerdictRow
 from report.verdict import Verdict, judge
 from report.words import describe
 from server import search
@@ -39,6 +40,7 @@ from server.uploads import locate_run_file
 
 _MAX_PREDICTIONS = 200
 """Sweeps with more runs are judged by their curves alone: each file takes tens of milliseconds."""
+_MAX_ROWS = 200
 _NICE = 10
 
 
@@ -69,7 +71,14 @@ class Judge:
             verdict = judge(record, read_target(record.config), read_metric_name(record.config))
         except ReportError as error:
             return {"sentences": [], "figures": [], "problem": str(error)}
-        return {"sentences": describe(verdict), "figures": draw_figures(verdict)}
+        return {
+            "sentences": describe(verdict),
+            "figures": draw_figures(verdict),
+            "metric": verdict.goal.metric.name,
+            "level": verdict.goal.level,
+            "n_configurations": len(verdict.rows),
+            "configurations": [describe_configuration(row) for row in verdict.rows[:_MAX_ROWS]],
+        }
 
     def _make_record(self, number: int, path: str) -> SweepRecord:
         sweep = sweeps.get_sweep(self._db, number)
@@ -152,6 +161,22 @@ def read_target(config: Mapping[str, Any]) -> float | None:
     is_known = any(one.key == metric.get("name") for one in METRICS.values())
     target = metric.get("target")
     return float(target) if is_known and isinstance(target, int | float) else None
+
+
+def describe_configuration(row: VerdictRow) -> dict[str, Any]:
+    """Return the verdict on one configuration, for a table."""
+    found = row.interval
+    return {
+        "run": row.run.id,
+        "swept": dict(row.swept),
+        "n_runs": row.n_runs,
+        "value": row.value,
+        "low": found.low if found else None,
+        "high": found.high if found else None,
+        "probability": row.probability,
+        "status": row.status,
+        "epoch": row.first_epoch_at_target,
+    }
 
 
 def draw_figures(verdict: Verdict) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 // The verdict in the report's words, and what mattered, drawn as the report draws it.
 import { byId, make } from "./dom.js";
+import { showValue } from "./format.js";
 import { getJson } from "./net.js";
 import { draw, onScheme } from "./plot.js";
 
@@ -45,9 +46,39 @@ export class Insight {
     if (text !== this.text) byId("verdict").replaceChildren(make("p", { class: "lead" }, lead ?? ""), make("p", {}, lines.filter((line) => line !== lead).join(" ")));
     this.text = text;
     byId("verdict").hidden = !lines.length;
+    this.#showConfigurations(answer);
     // Slanted and bold parts of texts would need an inline style, which our pages forbid.
     this.figures = JSON.parse(JSON.stringify(figures).replace(/<\/?[ib]>/g, ""));
     this.#drawFigures();
+  }
+
+  /** Which configurations reach the target, each with its interval. */
+  #showConfigurations({ configurations = [], metric, level, n_configurations: n }) {
+    const place = byId("configurations");
+    place.hidden = !configurations.length;
+    if (!configurations.length) return;
+    const names = Object.keys(configurations[0].swept);
+    const share = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
+    const heads = [...names, metric, `${100 * level} % interval`, "Chance", "Verdict", "First epoch", "Runs"];
+    const rows = configurations.map((one) => {
+      const link = `${this.path.split("/").slice(0, 3).join("/")}/runs/${encodeURIComponent(one.run)}`;
+      const state = { reached: "finished", likely: "running" }[one.status] ?? "";
+      return make(
+        "tr",
+        {},
+        names.map((name) => make("td", {}, showValue(one.swept[name]))),
+        make("td", { class: "n" }, make("a", { href: link }, share(one.value))),
+        make("td", { class: "n" }, one.low === null ? "–" : `${share(one.low)} to ${share(one.high)}`),
+        make("td", { class: "n" }, one.probability === null ? "–" : `${Math.round(100 * one.probability)} %`),
+        make("td", {}, make("span", { class: `state ${state}` }, one.status)),
+        make("td", { class: "n" }, showValue(one.epoch)),
+        make("td", { class: "n" }, one.n_runs),
+      );
+    });
+    const head = make("tr", {}, heads.map((text, i) => make("th", { scope: "col", class: i < names.length || text === "Verdict" ? null : "n" }, text)));
+    place.querySelector(".scroll").replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, rows)));
+    const cut = configurations.length < n ? `, the first ${configurations.length} of ${n}` : ` (${n})`;
+    place.querySelector("summary").textContent = `Configurations, judged one by one${cut}`;
   }
 
   #drawFigures() {

@@ -8,7 +8,7 @@ import { scheme } from "./palette.js";
 const TOP = 44;
 const BOTTOM = 26;
 const SIDE = 70;
-const MIN_GAP = 88;
+const MIN_GAP = 104;
 const MAX_AXES = 12;
 const MAX_FAN = 26; // px that the runs of one value are spread over, the better ones on top
 const EDGE = 0.03; // of an axis: so near an end of a brush, a drag moves that end
@@ -120,7 +120,8 @@ export class Parallel {
     const group = makeSvg("g", { transform: `translate(${axis.x} 0)` });
     const name = this.runs.nameColumn(axis.column);
     const label = makeSvg("text", { class: "axis-name halo", y: 14, "text-anchor": index === 0 && this.axes.length > 1 ? "start" : isLast ? "end" : "middle", x: index === 0 && this.axes.length > 1 ? -SIDE + 4 : isLast ? SIDE - 4 : 0 });
-    label.textContent = name.length > 24 ? `${name.slice(0, 23)}…` : name;
+    const longest = Math.max(8, Math.floor((this.axes[1] ? this.axes[1].x - this.axes[0].x : 400) / 8.5));
+    label.textContent = name.length > longest ? `${name.slice(0, longest - 1)}…` : name;
     label.append(makeSvg("title", {}, `${name}${axis.isLog ? ", log scale" : ""}`));
     group.append(makeSvg("line", { class: "axis-line", y1: TOP, y2: axis.bottom }), label);
     for (const { y, text } of axis.ticks) {

@@ -26,7 +26,7 @@ function showStatus() {
   const state = byId("state");
   state.textContent = status.state.toLowerCase();
   state.className = `state ${status.state.toLowerCase()}`;
-  byId("reason").textContent = status.state_reason ? `. ${status.state_reason}` : "";
+  byId("reason").textContent = status.state_reason ? `; ${status.state_reason}` : "";
   const total = status.expected ?? status.n_runs;
   byId("progress").replaceChildren(make("b", {}, status.n_ended.toLocaleString("en")), ` of ${total ? total.toLocaleString("en") : "?"}`);
   byId("progress").title = Object.entries(status.counts).map(([name, n]) => `${n} ${name}`).join(", ");
