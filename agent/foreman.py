@@ -6,6 +6,7 @@ waits for its order: one line of JSON on its standard input.
 """
 
 import atexit
+import contextlib
 import ctypes
 import gc
 import json
@@ -60,8 +61,9 @@ class Foreman:
 
     def _pass_on(self, signum: int, frame: FrameType | None) -> None:
         self._is_leaving = True
-        for process_id in self._workers:
-            os.kill(process_id, signum)
+        for process_id in list(self._workers):
+            with contextlib.suppress(ProcessLookupError):  # ended this moment
+                os.kill(process_id, signum)
 
 
 def _become_worker(order: Order, number: int) -> None:

@@ -10,6 +10,7 @@ from agent.config import RunConfig
 from agent.device import choose_device
 from agent.errors import ConfigError
 from agent.inputs import load_inputs
+from agent.shelf import Shelf
 from agent.stack import Member, group_runs, is_faster_stacked, train_group, train_stack
 from agent.stack_batches import CopiedBatches, ResidentBatches
 from agent.stack_engine import StackEngine
@@ -120,6 +121,15 @@ def test_batches_made_on_a_device_are_those_of_the_loader(load, augment, normali
             assert one.images.shape == other.images.shape
             assert torch.allclose(one.images, other.images, atol=1e-6)
             assert torch.equal(one.labels, other.labels)
+
+
+def test_counts_above_32767_stay_what_they_are_on_a_device(load, monkeypatch) -> None:
+    """Torch has no indexing of uint16: the bits pass as int16."""
+    monkeypatch.setattr("agent.stack_batches._RESIDENT", Shelf(1))
+    loader = load(normalize="clip")[0].inputs.training
+    loader._images = np.full_like(loader.images, 60_000)
+    batch = next(ResidentBatches([loader], CPU).epoch(1))
+    assert batch.images.min() == 1
 
 
 def test_an_error_ends_every_member_with_its_reason(load, monkeypatch) -> None:
