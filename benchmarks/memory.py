@@ -35,16 +35,18 @@ def read_pss(process: psutil.Process) -> int:
 
 
 def list_agents() -> list[psutil.Process]:
-    """The agents that descend from this process, and what they have started."""
-    found = {}
-    for process in psutil.Process().children(recursive=True):
+    """What `bpsweep run` has started, but for the server: agents and what they have started."""
+    left, found = psutil.Process().children(), []
+    while left:
+        process = left.pop()
         try:
-            if "agent.cli agent" in " ".join(process.cmdline()):
-                family = [process, *process.children(recursive=True)]
-                found.update({member.pid: member for member in family})
+            command = " ".join(process.cmdline())
+            if "-m server" not in command:
+                left += process.children()
+                found += [] if "agent.cli run" in command else [process]
         except psutil.NoSuchProcess:
             continue
-    return list(found.values())
+    return found
 
 
 def run_agents(n_agents: int, file: Path, images: Path, work_dir: Path) -> float:
