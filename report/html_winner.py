@@ -135,7 +135,8 @@ def build_cells(verdict: Verdict, cells: Sequence[CellPicture]) -> Section:
         lines.append(f"{kind} cells as the best configuration took them.")
     if any(cell.saliency_png is not None for cell in cells):
         lines.append(
-            "Orange lies over the pixels whose change would change its answer most (SmoothGrad)."
+            "Orange lies over the pixels that set its answer apart from the one on the average of "
+            "these cells (SmoothGrad times the difference)."
         )
     return Section("cells", "Cells", lines=lines, cells=cells, tables=tables, missing=missing)
 
