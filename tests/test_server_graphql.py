@@ -280,3 +280,14 @@ def test_a_sweep_and_its_best_run_are_read_as_the_client_reads_them(server):
         "sweep"
     ]
     assert (found["bestLoss"], found["runCount"], found["runCountExpected"]) == (1.0, 2, 4)
+
+
+def test_a_user_is_a_team_of_one(server):
+    answer = server.query("""{ viewer { teams { edges { node { name } } } }
+        entity(name: "bpsweep") { name storageBytes privateOnly members { username accountType } }
+        other: entity(name: "elsewhere") { members { username } } }""")
+    assert answer["viewer"]["teams"]["edges"] == [{"node": {"name": "bpsweep"}}]
+    assert answer["entity"]["storageBytes"] == 0
+    assert answer["entity"]["privateOnly"] is False
+    assert answer["entity"]["members"] == [{"username": "bpsweep", "accountType": "USER"}]
+    assert answer["other"]["members"] == []

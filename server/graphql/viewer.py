@@ -91,6 +91,10 @@ def resolve_flags(_: Row, __: Info) -> str:
 
 
 @user_type.field("teams")
+def resolve_teams(user: Row, _: Info) -> Row:
+    return {"edges": [{"node": build_entity(user["name"])}]}
+
+
 @user_type.field("apiKeys")
 def resolve_no_edges(_: Row, __: Info) -> Row:
     return {"edges": []}
@@ -107,6 +111,15 @@ def resolve_entity_user(entity: Row, info: Info) -> Row | None:
     return user if user["name"] == entity["name"] else None
 
 
+@entity_type.field("members")
+def resolve_members(entity: Row, info: Info) -> list[Row]:
+    user = resolve_entity_user(entity, info)
+    if user is None:
+        return []
+    member = {"id": encode_id("User", user["id"]), "name": user["name"], "username": user["name"]}
+    return [{**member, "role": "admin", "admin": True, "pending": False, "account_type": "USER"}]
+
+
 @entity_type.field("project")
 def resolve_entity_project(entity: Row, info: Info, name: str | None = None) -> Row | None:
     return find_project(info, entity["name"], name)
@@ -121,7 +134,11 @@ def build_entity(name: str) -> Row:
         "read_only": False,
         "is_team": False,
         "entity_type": "user",
-        "members": [],
+        "read_only_admin": False,
+        "private_only": False,
+        "storage_bytes": 0,
+        "code_saving_enabled": True,
+        "default_access": "PRIVATE",
         "organization": None,
     }
 
