@@ -21,6 +21,7 @@ from report.scores import ACCURACY, METRICS, Metric
 from report.verdict import Row, Verdict
 from report.words import name_goal, name_row, name_share, show, show_value
 
+_YAML_ORDER: Final = ("program", "command", "name", "method", "metric", "parameters")
 _STATE_TONES: Final = {"finished": "", "failed": "bad", "crashed": "bad"}
 _TONES: Final = {"reached": "good", "likely": "close", "not reached": "", "no result": ""}
 
@@ -240,8 +241,9 @@ def build_repetition(verdict: Verdict) -> Section:
 
 def write_sweep(config: Mapping[str, Any]) -> str:
     """Write a sweep's definition as its YAML."""
+    first = {name: config[name] for name in _YAML_ORDER if name in config}  # servers sort them
     text = yaml.safe_dump(
-        dict(config), sort_keys=False, default_flow_style=None, allow_unicode=True, width=88
+        {**first, **config}, sort_keys=False, default_flow_style=None, allow_unicode=True, width=88
     )
     return text.rstrip()
 

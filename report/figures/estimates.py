@@ -96,6 +96,8 @@ def draw_estimates(
             "title": {"text": measure.words},
             "tickformat": ".0%" if measure.percent else ".2f",
             "range": _find_span(dots, levels),
+            "nticks": 6,
+            "tickangle": 0,
         },
         yaxis={"type": "category", "autorange": "reversed", "dtick": 1},
         shapes=[],
