@@ -8,7 +8,7 @@ from report.figures.estimates import Dot, Level, Measure, draw_estimates
 from report.figures.figure import Figure, write_target
 from report.html_sections import Cell, Missing, Section, Table
 from report.intervals import Interval
-from report.scores import ACCURACY
+from report.scores import ACCURACY, Metric
 from report.separation import Separation
 from report.verdict import Verdict
 from report.words import name_ends, name_share, show_value
@@ -108,7 +108,6 @@ def _draw_separation(verdict: Verdict, controls: ControlsVerdict) -> Iterator[Fi
 
 def _list_leads(verdict: Verdict, controls: ControlsVerdict) -> Table:
     metric = verdict.goal.metric
-    unit: float = 100 if metric is ACCURACY else 1
     rows = tuple(
         (
             Cell(result.words, result.words),
@@ -116,8 +115,10 @@ def _list_leads(verdict: Verdict, controls: ControlsVerdict) -> Table:
             Cell("–")
             if result.estimate.interval is None
             else Cell(name_ends(result.estimate.interval, metric), result.estimate.interval.low),
-            Cell("–") if result.lead is None else Cell(f"{unit * result.lead:+.3g}", result.lead),
-            _show_lead(result.lead_interval, unit),
+            Cell("–")
+            if result.lead is None
+            else Cell(_show_difference(result.lead, metric), result.lead),
+            _show_lead(result.lead_interval, metric),
             Cell("beaten", 1.0, "good", as_text=True)
             if result.is_beaten
             else Cell("not beaten", 0.0, "close", as_text=True),
@@ -138,7 +139,12 @@ def _list_leads(verdict: Verdict, controls: ControlsVerdict) -> Table:
     return Table("controls-table", caption, head, rows, sortable=True)
 
 
-def _show_lead(ends: Interval | None, unit: float) -> Cell:
+def _show_difference(value: float, metric: Metric) -> str:
+    return f"{100 * value:+.1f}" if metric is ACCURACY else f"{value:+.3f}"
+
+
+def _show_lead(ends: Interval | None, metric: Metric) -> Cell:
     if ends is None:
         return Cell("–")
-    return Cell(f"{unit * ends.low:+.3g} to {unit * ends.high:+.3g}", ends.low)
+    low, high = (_show_difference(end, metric) for end in (ends.low, ends.high))
+    return Cell(f"{low} to {high}", ends.low)
