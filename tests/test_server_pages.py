@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 from page_support import ACCURACY_GRID, fill_sweep, save_cells, save_file
-from server_support import KEY, LocalServer, open_local_server
+from server_support import KEY, LocalServer, open_local_server, wait_until
 
+from server.board.judge import Judge
 from server.board.status import estimate_time_left
 from server.pages import assets
 
@@ -318,3 +319,42 @@ def test_modules_import_what_others_export():
 def test_the_time_left(times, n_alive, expected):
     sweep = {"state": "RUNNING", "run_count_expected": 10}
     assert estimate_time_left(sweep, times, n_alive) == expected
+
+
+def test_the_verdict_is_the_reports(server):
+    config = ACCURACY_GRID.replace("goal: maximize", "goal: maximize, target: 0.7")
+    sweep = server.make_sweep(config)
+    names = fill_sweep(server.context, sweep, 40, 6)
+    save_cells(server, names[0], wrong={0})
+    judge = Judge(server.context.settings)
+    with server.context.database.read() as db:
+        (row,) = db.execute("SELECT id FROM sweeps").fetchall()
+    answer = judge.answer({"sweep": row["id"], "path": f"bpsweep/p/{sweep['name']}"})
+    said = " ".join(answer["sentences"])
+    assert "of 4 configurations reach 70 %" in said, "seeds are repeats, the target is the YAML's"
+    assert "Synthetic images" in said
+    rows = refresh(server, f"/bpsweep/p/sweeps/{sweep['name']}/table.json")["runs"]
+    best = {row["id"]: row["best"]["val/accuracy"] for row in rows}
+    first = answer["configurations"][0]
+    pair = [name for name, run in zip(names, rows, strict=True) if same_settings(run, first)]
+    assert first["value"] == pytest.approx(sum(best[name] for name in pair) / 10, abs=1e-5)
+    assert answer["figures"][0]["name"] == "importance"
+    server.log(names[1], {"epoch": 7, "val/accuracy": 1.0}, offset=6)
+    again = judge.answer({"sweep": row["id"], "path": "p"})
+    assert again["configurations"] != answer["configurations"], "it follows the store"
+    judge.close()
+
+
+def same_settings(run: dict, configuration: dict) -> bool:
+    return all(run["config"][name] == value for name, value in configuration["swept"].items())
+
+
+def test_verdicts_come_from_a_process_beside_the_server(filled):
+    server, path, _ = filled
+
+    def ask_verdict() -> dict:
+        return ask(server, f"{path}/verdict.json")
+
+    assert not ask_verdict()["current"], "no page waits for it"
+    wait_until(lambda: ask_verdict()["current"], 60, 0.2)
+    assert "Synthetic images" in " ".join(ask_verdict()["sentences"])

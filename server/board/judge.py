@@ -58,6 +58,10 @@ class Judge:
         """Yield the reading connection."""
         yield self._db
 
+    def close(self) -> None:
+        """Let go of the store."""
+        self._db.close()
+
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Return a sweep's sentences and figures.
 
@@ -205,6 +209,7 @@ def main(store: str) -> int:
         except (ServerError, sqlite3.Error) as error:
             answer = {"sentences": [], "figures": [], "problem": str(error)}
         print(json.dumps(answer), flush=True)
+    one.close()
     return 0
 
 
