@@ -1,5 +1,6 @@
 """Outlines of nuclei, and images with the nucleus or the background hidden."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ TEXTURES = Textures(0)
 def render(seed: int, stain: Stain) -> tuple[np.ndarray, np.ndarray]:
     """Render a nucleus; return its image and where it truly is."""
     outline, shape = _draw_outline(np.random.default_rng(seed))
-    damage = Damage(6.0, 1.0, 3.0)
+    damage = Damage(40.0)  # many foci must not draw the threshold to them
     image = render_nucleus(damage, stain, TEXTURES, np.random.default_rng(seed))
     return image, outline.radius_squared(shape) < 1
 
@@ -110,6 +111,14 @@ def test_what_is_hidden_is_one_grey_value_everywhere(
         assert hidden[:, find_disc(64)].all(), "the same disc in every image"
     if (shown, normalize) != ("background", "clip"):  # 400 counts and more: only nuclei
         assert images.std(axis=0).max() > 0.02, "something is shown"
+
+
+def test_what_is_hidden_stays_black_where_a_plates_range_reaches_below_zero(
+    cache: ImageCache,
+) -> None:
+    images = np.where(np.asarray(cache.images) > 600, 4000, 1).astype(np.uint16)
+    uneven = replace(cache, images=images, blanked=True)
+    assert (find_limits(uneven, "plate", np.arange(len(images))) >= 0).all()
 
 
 def test_nothing_of_a_nucleus_reaches_its_background(small_set: Path, tmp_path: Path) -> None:
