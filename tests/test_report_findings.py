@@ -67,6 +67,21 @@ def test_fresh_seeds_give_mean_spread_and_n_and_stand_first() -> None:
     assert any("Its 4 seeds spread by" in line for line in tell(examine(verdict)))
 
 
+def test_seeds_that_differ_widen_the_interval() -> None:
+    widths = []
+    for accuracies in ((0.80, 0.80, 0.80), (0.70, 0.80, 0.90)):
+        runs = tuple(
+            make_run(f"r{i}", say(CELLS, accuracy, i), batch_size=16, seed=i)
+            for i, accuracy in enumerate(accuracies)
+        )
+        parameters = {"batch_size": {"values": [16, 32]}, "seed": {"values": [0, 1, 2]}}
+        sweep = replace(make_grid_sweep([], CELLS), runs=runs, config={"parameters": parameters})
+        interval = judge(sweep).best.interval
+        assert interval is not None
+        widths.append(interval.high - interval.low)
+    assert widths[1] > 3 * widths[0]
+
+
 def test_a_swept_seed_is_no_setting_but_replicates() -> None:
     runs = tuple(
         make_run(f"r{i}", say(CELLS, 0.8, i), batch_size=16 * (1 + i % 2), seed=i // 2)

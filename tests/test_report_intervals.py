@@ -70,7 +70,7 @@ def test_spread_over_many_wells_is_the_cluster_robust_standard_error(
     assert draws.std() == pytest.approx(max(fitted.bse[0], least), rel=0.08)
 
 
-@pytest.mark.parametrize(("n_wells", "least"), [(16, 0.90), (8, 0.88)])
+@pytest.mark.parametrize(("n_wells", "least"), [(16, 0.90), (8, 0.88), (4, 0.86)])
 @pytest.mark.parametrize("spread", [0.0, 0.09])
 def test_well_intervals_hold_the_truth_as_often_as_they_say(
     n_wells: int, least: float, spread: float

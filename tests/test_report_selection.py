@@ -60,7 +60,8 @@ def test_a_sweep_of_equals_loses_its_verdict_when_corrected() -> None:
 def test_hamming_is_corrected_upwards() -> None:
     found = correct_selection(judge(make_grid_sweep([0.79] * 27, make_cells()), metric="hamming"))
     assert found is not None
-    assert found.raw < 0.20 < found.corrected < found.interval.high
+    assert found.raw < 0.20 < found.corrected
+    assert found.interval.low < found.corrected < found.interval.high
     assert found.corrected == pytest.approx(0.21, abs=0.01)
 
 
