@@ -148,8 +148,9 @@ def make_cells(n: int = 24) -> list[CellPicture]:
 
 
 def _make_png(rng: np.random.Generator) -> bytes:
-    y, x = np.mgrid[-1:1:100j, -1:1:100j]
-    cell = 160 * np.exp(-2 * (x**2 + y**2)) + rng.normal(0, 6, (100, 100))
+    y, x = np.mgrid[-1:1:200j, -1:1:200j]  # the largest that sweeps have, as noisy as they are
+    cell = 160 * np.exp(-2 * (x**2 + y**2)) + rng.normal(0, 6, (200, 200))
     buffer = io.BytesIO()
-    Image.fromarray(np.clip(cell, 0, 255).astype(np.uint8)).save(buffer, "PNG")
+    pixels = np.clip(cell, 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).convert("RGB").save(buffer, "PNG")
     return buffer.getvalue()

@@ -130,7 +130,7 @@ def test_table_has_swept_columns_first_and_keys_to_order_by(full: str) -> None:
 
 def test_nothing_is_fetched_and_the_policy_holds_exactly_the_scripts(full: str) -> None:
     page = Page(full)
-    assert all(url.startswith(("#", "data:image/png;base64,")) for url in page.fetched)
+    assert all(url.startswith(("#", "data:image/webp;base64,")) for url in page.fetched)
     assert not FORBIDDEN & set(page.tags)
     assert "default-src 'none'" in page.policy
     assert "unsafe-eval" not in page.policy
