@@ -8,7 +8,7 @@ from rich.table import Table
 
 from report.compare import LENET, MLP, Comparison, ComparisonTable, Entry, Lead
 from report.explain import name_difference
-from report.intervals import Interval
+from report.intervals import Interval, list_ends
 from report.scores import ACCURACY, METRICS, Metric
 from report.words import SYNTHETIC_NOTE, list_values, name_share, show_value
 
@@ -159,21 +159,14 @@ def _list_table(table: ComparisonTable) -> dict[str, Any]:
                 "train_loss": entry.train_loss,
                 "val_loss": entry.val_loss,
                 **{
-                    name: {"value": found.value, **_list_ends(found.interval)}
+                    name: {"value": found.value, **list_ends(found.interval)}
                     for name, found in entry.estimates.items()
                 },
             }
             for entry in table.entries
         ],
         "lenet5_better_by": {
-            name: {"difference": lead.difference, **_list_ends(lead.interval)}
+            name: {"difference": lead.difference, **list_ends(lead.interval)}
             for name, lead in table.leads.items()
         },
-    }
-
-
-def _list_ends(interval: Interval | None) -> dict[str, float | None]:
-    return {
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
     }

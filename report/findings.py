@@ -13,7 +13,7 @@ from report.explain import (
     judge_claim,
 )
 from report.importance import Importance, weigh_parameters
-from report.intervals import Interval
+from report.intervals import list_ends
 from report.selection import Selection, TestResult, correct_selection, read_test
 from report.separation import Separation
 from report.verdict import Verdict
@@ -94,7 +94,7 @@ def _list_selection(found: Selection | None) -> dict[str, Any] | None:
         "n_configurations": found.n_configurations,
         "raw": found.raw,
         "corrected": found.corrected,
-        **_list_ends(found.interval),
+        **list_ends(found.interval),
         "resampled": found.unit,
         "wins": dict(found.wins),
     }
@@ -106,7 +106,7 @@ def _list_test(found: TestResult | None) -> dict[str, Any] | None:
     return {
         "run": found.run.id,
         "value": found.estimate.value,
-        **_list_ends(found.estimate.interval),
+        **list_ends(found.estimate.interval),
         "n_cells": found.n_cells,
         "n_wells": found.n_wells,
     }
@@ -125,7 +125,7 @@ def _list_controls(found: ControlsVerdict) -> dict[str, Any]:
                 "control": one.name,
                 "run": one.run.id,
                 "value": one.estimate.value,
-                **_list_ends(one.estimate.interval),
+                **list_ends(one.estimate.interval),
                 "lead": one.lead,
                 "lead_low": one.lead_interval.low if one.lead_interval else None,
                 "lead_high": one.lead_interval.high if one.lead_interval else None,
@@ -139,7 +139,7 @@ def _list_separation(found: Separation | None) -> dict[str, Any] | None:
     if found is None:
         return None
     sizes = {"n_cells": found.n_cells, "n_wells": found.n_wells}
-    return {"value": found.auc, **_list_ends(found.interval), **sizes}
+    return {"value": found.auc, **list_ends(found.interval), **sizes}
 
 
 def _list_importance(found: Importance | None) -> dict[str, Any] | None:
@@ -153,18 +153,11 @@ def _list_importance(found: Importance | None) -> dict[str, Any] | None:
             {
                 "name": one.name,
                 "share": one.share,
-                **_list_ends(one.interval),
+                **list_ends(one.interval),
                 "direction": one.direction,
                 "best": one.best,
                 "first": one.first,
             }
             for one in found.factors
         ],
-    }
-
-
-def _list_ends(interval: Interval | None) -> dict[str, float | None]:
-    return {
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
     }

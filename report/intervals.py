@@ -138,6 +138,14 @@ def wilson_interval(share: float, n: int, level: float = DEFAULT_LEVEL) -> Inter
     return Interval(float(found.low), float(found.high), level, "wilson")
 
 
+def list_ends(interval: Interval | None) -> dict[str, float | None]:
+    """Return an interval as plain values, for JSON."""
+    return {
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+    }
+
+
 def _draw_deviations(scores: Scores, wells: Wells, rng: np.random.Generator, n_draws: int) -> Draws:
     """Draw (n_draws,) deviations of the mean; see the module's docstring."""
     sizes = wells.sizes  # (W,)
