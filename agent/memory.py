@@ -3,7 +3,7 @@
 import ctypes
 import sys
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # from glibc's malloc.h
 _LARGEST_MMAP_THRESHOLD = 1 << 30
 _NEVER_TRIM = 2**31 - 1
 
@@ -24,5 +24,6 @@ def keep_freed_memory() -> bool:
         for option, value in (
             (_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD),
             (_M_TRIM_THRESHOLD, _NEVER_TRIM),
+            (_M_ARENA_MAX, 1),  # what one thread frees, another uses
         )
     )
