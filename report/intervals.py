@@ -23,6 +23,7 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import binomtest
 
 from report.scores import Scores
@@ -99,7 +100,7 @@ def resample_influence(
     if not 0 < value < 1:
         return np.clip(value + deviations, 0, 1)
     logits = np.log(value / (1 - value)) + deviations / (value * (1 - value))
-    return np.asarray(1 / (1 + np.exp(-logits)))
+    return np.asarray(expit(logits))
 
 
 def resample_difference(
