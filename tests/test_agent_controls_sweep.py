@@ -127,7 +127,9 @@ def test_controls_replicates_and_the_test_part(tmp_path: Path, small_set: Path) 
     page = tmp_path / "page.html"
     done = run_bpsweep("report", sweep, "--html", str(page), environment=environment)
     assert done.returncode == 0 and "No pictures" not in done.stdout, done.stdout + done.stderr
-    assert page.read_text(encoding="utf-8").count("data:image/png;base64,") >= 8
+    text = page.read_text(encoding="utf-8")
+    assert text.count("data:image/webp;base64,") >= 8
+    assert "No foci" not in done.stdout and "by-foci" in text
 
 
 def check_interruption(sweep: str, folder: Path, environment: dict[str, str]) -> None:
