@@ -93,12 +93,12 @@ def build_sections(findings: Findings, extras: Extras) -> list[Section]:
     """Build the page's sections, in order."""
     verdict = findings.verdict
     return [
-        build_table(verdict),
+        build_table(verdict, findings.test),
         build_curves(verdict),
         build_settings(verdict),
         build_importance(verdict, findings.importance),
         build_controls(verdict, findings.controls),
-        build_mistakes(verdict),
+        build_mistakes(verdict, findings.test),
         build_breakdown(verdict, extras.foci),
         build_cells(verdict, extras.cells),
         build_comparison(verdict, extras.comparison),

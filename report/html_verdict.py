@@ -18,6 +18,7 @@ from report.html_sections import Block, Cell, Missing, Section, Table, number, s
 from report.importance import MIN_RUNS, Importance
 from report.intervals import Interval
 from report.scores import ACCURACY, METRICS, Metric
+from report.selection import TestResult
 from report.verdict import Row, Verdict
 from report.words import name_goal, name_row, name_share, show, show_value
 
@@ -26,8 +27,13 @@ _STATE_TONES: Final = {"finished": "", "failed": "bad", "crashed": "bad"}
 _TONES: Final = {"reached": "good", "likely": "close", "not reached": "", "no result": ""}
 
 
-def build_table(verdict: Verdict) -> Section:
-    """Build the table of configurations, swept columns first, best on top."""
+def build_table(verdict: Verdict, test: TestResult | None) -> Section:
+    """Build the table of configurations, swept columns first, best on top.
+
+    Args:
+        verdict: The verdict.
+        test: The winner on the untouched test part; None where it was not evaluated.
+    """
     columns = list(_list_columns(verdict))
     rows = tuple(tuple(write(row) for _, write in columns) for row in verdict.rows)
     synthetic = ", synthetic images" if verdict.synthetic else ""
@@ -41,7 +47,25 @@ def build_table(verdict: Verdict) -> Section:
         "Configurations",
         lines=[f"Target: {name_goal(verdict.goal)}."],
         tables=[Table("table", caption, head, rows, sortable=True)],
+        missing=list(_list_unused(verdict, test)),
     )
+
+
+def _list_unused(verdict: Verdict, test: TestResult | None) -> Iterator[Missing]:
+    """Name what would make the verdict firmer: other seeds, the untouched test part."""
+    path = verdict.sweep.path
+    if verdict.best.value is None:
+        return
+    if all(row.n_runs == 1 for row in verdict.rows):
+        yield Missing(
+            "No configuration was repeated: how much chance in training matters is not known.",
+            f"bpsweep replicate {path} --top 3 --seeds 4",
+        )
+    if test is None and verdict.best.run.provenance.get("n_test"):
+        yield Missing(
+            "The untouched test part has not been looked at. It can be, once.",
+            f"bpsweep evaluate {path}",
+        )
 
 
 def _list_columns(verdict: Verdict) -> Iterator[tuple[str, Callable[[Row], Cell]]]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from report.breakdown import NOT_COUNTED, Breakdown, Group, break_down
 from report.calibration import measure_calibration
-from report.confusion import count_confusion
+from report.confusion import Confusion, count_confusion
 from report.estimates import find_predictions
 from report.figures.confusion import draw_confusion
 from report.figures.estimates import Dot, Level, draw_estimates
@@ -17,6 +17,7 @@ from report.html_cells import CellPicture
 from report.html_sections import Cell, Missing, Section, Table
 from report.predictions import Predictions
 from report.scores import ACCURACY, decide_cells
+from report.selection import TestResult
 from report.verdict import Verdict
 from report.words import name_share
 
@@ -33,18 +34,29 @@ _GROUP_TITLES: Final = {
 }
 
 
-def build_mistakes(verdict: Verdict) -> Section:
-    """Build the confusion matrix and the calibration of the best configuration."""
+def build_mistakes(verdict: Verdict, test: TestResult | None) -> Section:
+    """Build the confusion matrices and the calibration of the best configuration.
+
+    Args:
+        verdict: The verdict.
+        test: It on the untouched test part; None where it was not evaluated.
+    """
     found = find_predictions(verdict.best.run)
     title = "What is taken for what, and how surely"
     if found is None:
         return Section("confusion", title, missing=[NO_PREDICTIONS])
-    counts = count_confusion(found.truth, decide_cells(found), found.label_names)
     figures = [
-        draw_confusion(counts, "best configuration", verdict.synthetic),
+        draw_confusion(_count(found), "best configuration", verdict.synthetic),
         draw_reliability(measure_calibration(found), verdict.synthetic),
     ]
+    if test is not None and test.run.predictions is not None:
+        counts, of = _count(test.run.predictions), "best configuration on the untouched test part"
+        figures.append(draw_confusion(counts, of, verdict.synthetic, "confusion-test"))
     return Section("confusion", title, figures=figures)
+
+
+def _count(predictions: Predictions) -> Confusion:
+    return count_confusion(predictions.truth, decide_cells(predictions), predictions.label_names)
 
 
 def build_breakdown(verdict: Verdict, foci: NDArray[np.int64] | None) -> Section:

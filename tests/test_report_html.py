@@ -9,7 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from html_support import CONFIG, make_cells, make_controls, make_run, make_sweep
+from html_support import CONFIG, PROVENANCE, make_cells, make_controls, make_run, make_sweep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ from report.compare import compare_models
 from report.figures.figure import escape_text
 from report.findings import examine
 from report.html import Extras, dump_json, write_html
-from report.records import RunRecord, SweepRecord
+from report.records import REPLICATE, TEST, RunRecord, SweepRecord
 from report.verdict import judge
 
 FETCHING = {"src", "href", "srcset", "action", "data", "poster", "formaction", "background"}
@@ -217,6 +217,24 @@ def test_json_cannot_end_its_element() -> None:
 def test_sweep_without_results_has_no_figures() -> None:
     page = read_page(make_empty_sweep())
     assert not [id_ for id_ in page.ids if id_.startswith("figure-")]
+
+
+def test_test_part_and_seeds_are_asked_for_until_they_are_there() -> None:
+    runs = [
+        replace(run, config={**run.config, "provenance": {**PROVENANCE, "n_test": 300}})
+        for run in make_sweep(2).runs
+    ]
+    sweep = replace(make_sweep(2), runs=tuple(runs))
+    page = read_page(sweep)
+    assert f"bpsweep evaluate {sweep.path}" in page.text
+    assert f"bpsweep replicate {sweep.path}" in page.text
+    fresh = replace(runs[0], id="fresh", kind=REPLICATE, config={**runs[0].config, "seed": 7})
+    seen = replace(runs[0], id="seen", kind=TEST)
+    page = read_page(replace(sweep, beside=(fresh, seen)))
+    assert "bpsweep evaluate" not in page.text
+    assert "bpsweep replicate" not in page.text
+    assert "figure-confusion-test" in page.ids
+    assert "On the untouched test part" in page.text
 
 
 def test_comparison_is_shown_where_other_sweeps_are_given() -> None:
