@@ -18,8 +18,6 @@ import warnings
 from pathlib import Path
 from types import FrameType
 
-import torch
-
 from agent.agents import Order
 from agent.worker import run_worker
 
@@ -89,17 +87,8 @@ def _become_worker(order: Order, number: int) -> None:
         os._exit(status)
 
 
-def load_ahead() -> None:
-    """Load what torch loads with the first optimiser, a second and 30 MB; it computes nothing.
-
-    A computation would start threads, which a fork does not take along.
-    """
-    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
-
-
 def main() -> None:
     """Wait for the order and carry it out; without one, go."""
-    load_ahead()
     line = sys.stdin.readline()
     if line:
         order = Order(**json.loads(line))

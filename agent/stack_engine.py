@@ -13,6 +13,7 @@ from agent.config import RunConfig
 from agent.engine import Weights, build_network, is_exclusive
 from agent.stack_batches import Plan, ResidentBatches, StackBatch, StackBatches
 from data.loader import Loader
+from models.adam import FusedAdam
 from models.stacked import Stack
 
 GRAPHS = "BPSWEEP_CUDA_GRAPHS"
@@ -48,7 +49,11 @@ class StackEngine:
         assert all(isinstance(model, nn.Module) for model in models)
         self._stack = Stack(models).to(device, dtype)
         self._device = device
-        self._bind({})
+        self._members = [self._views(k) for k in range(len(configs))]
+        self._adams = [
+            FusedAdam(views, config.learning_rate, config.weight_decay)
+            for views, config in zip(self._members, configs, strict=True)
+        ]
         self._recorded: RecordedStep | None = None
         self._uses_graphs = device.type == "cuda" and os.environ.get(GRAPHS) != "0"
 
@@ -56,31 +61,17 @@ class StackEngine:
         """Members."""
         return len(self._configs)
 
-    def _bind(self, states: dict[int, list[dict[str, torch.Tensor]]]) -> None:
-        """Give each member its own group in torch's Adam, on views of the stacked weights."""
-        self._members = [
-            [value.detach()[k] for value in self._stack.weights.values()] for k in range(len(self))
-        ]
-        groups = [
-            {"params": views, "lr": config.learning_rate, "weight_decay": config.weight_decay}
-            for views, config in zip(self._members, self._configs, strict=True)
-        ]
-        is_cuda = self._device.type == "cuda"
-        self._optimizer = torch.optim.Adam(groups, fused=True, capturable=is_cuda)
-        for k, kept in states.items():
-            for view, state in zip(self._members[k], kept, strict=True):
-                self._optimizer.state[view] = state
+    def _views(self, member: int) -> list[torch.Tensor]:
+        return [value.detach()[member] for value in self._stack.weights.values()]
 
     def keep(self, members: Sequence[int]) -> None:
         """Leave out all members but these, which go on as if nothing had happened."""
-        states = {
-            new: [self._optimizer.state[view] for view in self._members[old]]
-            for new, old in enumerate(members)
-            if self._members[old][0] in self._optimizer.state
-        }
         self._stack.keep(members)
         self._configs = [self._configs[k] for k in members]
-        self._bind(states)
+        self._adams = [self._adams[k] for k in members]
+        self._members = [self._views(k) for k in range(len(members))]
+        for adam, views in zip(self._adams, self._members, strict=True):
+            adam.move(views)
         self._recorded = None
 
     def fit_epoch(
@@ -121,10 +112,10 @@ class StackEngine:
         gradients = torch.autograd.grad(losses.sum(), list(self._stack.weights.values()))
         # The fused Adam goes through memory: a gradient's must be in its weight's order.
         ordered = [gradient.contiguous() for gradient in gradients]
-        for k, views in enumerate(self._members):
+        for k, (views, adam) in enumerate(zip(self._members, self._adams, strict=True)):
             for view, gradient in zip(views, ordered, strict=True):
                 view.grad = gradient[k]
-        self._optimizer.step()
+            adam.step()
         sums.add_(losses.detach(), alpha=batch.images.shape[1])
 
     def _losses(self, batch: StackBatch) -> torch.Tensor:

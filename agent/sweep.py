@@ -89,8 +89,8 @@ def work_off(job: SweepJob, path: str, agents: AgentGroup, console: Console) -> 
     An interruption ends agents and runs before it goes on to the caller.
     """
     log_dir = home.home() / "logs" / path.replace("/", "-")
-    before = watch_sweep(path)
     agents.begin(path, job.n_agents, job.environment, log_dir)
+    before = watch_sweep(path)
     try:
         with Live(console=console, transient=True) as live:
             while agents.wait(POLL_S):

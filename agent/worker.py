@@ -27,6 +27,8 @@ MAX_CLOSING = 2
 """Ended runs whose results may wait to be kept; each holds its weights in memory."""
 GPU_STACK, GPU_STACK_LEARNING = 16, 4
 """Runs to take at once on a GPU; fewer for a search that learns from results."""
+RENEW_AFTER = 25
+"""Runs after which the client's service starts anew: wandb-core 0.31 keeps 4 MB of each."""
 MAX_CLOSERS = 4
 """Threads that end the runs of a stack."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
@@ -51,6 +53,7 @@ class Worker:
         self._load = WarmInputs().load
         self._closing: deque[Future[None]] = deque()
         self._n_failed = 0  # in a row
+        self._n_since_renewal = 0
         self._pause_s = FIRST_PAUSE_S
         self._is_leaving = False
 
@@ -75,6 +78,10 @@ class Worker:
     def _take_some(self) -> list[Job]:
         """Return the next runs; a search that learns from results gets the last ones first."""
         self._settle(MAX_CLOSING * self._n_stacked if self._queue.is_orderly else 0)
+        if self._n_since_renewal >= RENEW_AFTER and not self._is_over():
+            self._settle(0)
+            self._queue.reconnect()
+            self._n_since_renewal = 0
         jobs: list[Job] = []
         while len(jobs) < self._n_stacked and not self._is_over():
             try:
@@ -87,6 +94,7 @@ class Worker:
             if job is None:
                 break
             jobs.append(job)
+            self._n_since_renewal += 1
             if self._n_left is not None:
                 self._n_left -= 1
         return jobs

@@ -23,7 +23,7 @@ class FusedAdam:
 
     def __init__(
         self,
-        parameters: Iterable[torch.nn.Parameter],
+        parameters: Iterable[torch.Tensor],
         learning_rate: float,
         weight_decay: float = 0.0,
     ) -> None:
@@ -32,6 +32,10 @@ class FusedAdam:
         self._means = [torch.zeros_like(one) for one in self._parameters]
         self._squares = [torch.zeros_like(one) for one in self._parameters]
         self._steps = [torch.zeros((), device=one.device) for one in self._parameters]
+
+    def move(self, parameters: Iterable[torch.Tensor]) -> None:
+        """Go on with the same parameters in another place."""
+        self._parameters = list(parameters)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
