@@ -1,36 +1,38 @@
-"""How artifacts, their collections, versions and aliases are shown."""
+"""How artifacts, their versions, aliases, manifests and files are shown."""
 
 import json
 from typing import Any
 
-from ariadne import InterfaceType, ObjectType, QueryType, UnionType
+from ariadne import ObjectType, QueryType, UnionType
 
-from server.errors import BadRequestError
+from server.graphql.collection_fields import find_type
 from server.graphql.collections import build_tag
 from server.graphql.common import (
     Info,
-    build_list_page,
+    as_page,
     build_page,
     get_operation,
     pick,
+    pick_time,
     read_window,
 )
 from server.graphql.projects import project_type
-from server.ids import decode_id, encode_id, format_time
-from server.jsontext import parse_json
-from server.store import Row, artifacts, projects, runs
+from server.ids import decode_id, encode_id
+from server.store import Row, artifacts, runs
 from server.store import collections as store
 
 query = QueryType()
 artifact_type = ObjectType("Artifact")
-type_type = ObjectType("ArtifactType")
-collection_type = InterfaceType("ArtifactCollection")
-sequence_type = ObjectType("ArtifactSequence")
-portfolio_type = ObjectType("ArtifactPortfolio")
 membership_type = ObjectType("ArtifactCollectionMembership")
 alias_type = ObjectType("ArtifactAlias")
 manifest_type = ObjectType("ArtifactManifest")
 creator_type = UnionType("ArtifactCreator")
+
+membership_type.set_field("createdAt", pick_time("created_at"))
+artifact_type.set_field("createdAt", pick_time("created_at"))
+artifact_type.set_field("updatedAt", pick_time("updated_at"))
+artifact_type.set_field("ttlDurationSeconds", pick("ttl_seconds"))
+artifact_type.set_field("storageBytes", pick("size"))
 
 
 @query.field("artifact")
@@ -39,48 +41,10 @@ def resolve_artifact(_: None, info: Info, id: str) -> Row | None:
     return found if found["state"] != "DELETED" else None
 
 
-@query.field("artifactCollection")
-def resolve_collection_by_id(_: None, info: Info, id: str) -> Row | None:
-    for kind in (store.SEQUENCE, store.PORTFOLIO):
-        try:
-            return store.get_collection(get_operation(info).db, decode_id(kind, id))
-        except BadRequestError:
-            continue
-    raise BadRequestError(f"{id!r} is not the id of an artifact collection")
-
-
 @query.field("clientIDMapping")
 def resolve_client_id(_: None, info: Info, client_id: str) -> Row | None:
     found = artifacts.find_by_client(get_operation(info).db, client_id)
     return {"server_id": encode_id("Artifact", found["id"])} if found else None
-
-
-# Projects
-
-
-@project_type.field("artifactTypes")
-def resolve_types(
-    project: Row, info: Info, after: str | None = None, first: int | None = None, **_: Any
-) -> Row:
-    return build_list_page(store.list_types(get_operation(info).db, project["id"]), first, after)
-
-
-@project_type.field("artifactType")
-def resolve_type(project: Row, info: Info, name: str) -> Row | None:
-    return store.find_type(get_operation(info).db, project["id"], name)
-
-
-@project_type.field("artifactCollection")
-def resolve_collection(project: Row, info: Info, name: str) -> Row | None:
-    return store.find_collection(get_operation(info).db, project["id"], name)
-
-
-@project_type.field("artifactCollections")
-def resolve_collections(
-    project: Row, info: Info, after: str | None = None, first: int | None = None, **_: Any
-) -> Row:
-    found = store.list_collections(get_operation(info).db, project["id"])
-    return build_list_page(found, first, after)
 
 
 @project_type.field("artifactCollectionMembership")
@@ -107,125 +71,6 @@ def resolve_artifact_by_name(project: Row, info: Info, name: str) -> Row | None:
     if membership is None:
         return None
     return artifacts.get_artifact(get_operation(info).db, membership["artifact_id"])
-
-
-# Types and collections
-
-
-@type_type.field("id")
-def resolve_type_id(row: Row, _: Info) -> str:
-    return encode_id("ArtifactType", row["id"])
-
-
-@type_type.field("artifactCollection")
-def resolve_collection_of_type(row: Row, info: Info, name: str) -> Row | None:
-    found = store.find_collection(get_operation(info).db, row["project_id"], name)
-    return found if found is not None and found["type_id"] == row["id"] else None
-
-
-@type_type.field("artifactCollections")
-def resolve_collections_of_type(
-    row: Row, info: Info, after: str | None = None, first: int | None = None, **_: Any
-) -> Row:
-    found = store.list_collections(get_operation(info).db, row["project_id"], row["id"])
-    return build_list_page(found, first, after)
-
-
-@collection_type.type_resolver
-def resolve_collection_kind(collection: Row, *_: Any) -> str:
-    return str(collection["kind"])
-
-
-@collection_type.field("id")
-def resolve_collection_id(collection: Row, _: Info) -> str:
-    return encode_id(collection["kind"], collection["id"])
-
-
-@collection_type.field("state")
-def resolve_collection_state(collection: Row, _: Info) -> str:
-    return str(collection.get("state", "READY"))
-
-
-@collection_type.field("project")
-def resolve_collection_project(collection: Row, info: Info) -> Row:
-    return projects.get_project(get_operation(info).db, collection["project_id"])
-
-
-@collection_type.field("defaultArtifactType")
-def resolve_collection_type(collection: Row, info: Info) -> Row | None:
-    return find_type(info, collection)
-
-
-def find_type(info: Info, collection: Row) -> Row | None:
-    """Return a collection's type."""
-    db = get_operation(info).db
-    return store.find_type(db, collection["project_id"], collection["type_name"])
-
-
-@collection_type.field("tags")
-def resolve_collection_tags(collection: Row, _: Info) -> Row:
-    return {"edges": [{"node": build_tag(name)} for name in json.loads(collection["tags"])]}
-
-
-@collection_type.field("aliases")
-def resolve_collection_aliases(
-    collection: Row, info: Info, after: str | None = None, first: int | None = None
-) -> Row:
-    found = store.list_aliases(get_operation(info).db, collection_id=collection["id"])
-    return build_list_page(found, first, after)
-
-
-@collection_type.field("artifacts")
-def resolve_versions(
-    collection: Row,
-    info: Info,
-    after: str | None = None,
-    first: int | None = None,
-    order: str | None = None,
-    filters: str | None = None,
-) -> Row:
-    found = store_versions(info, collection)
-    wanted = parse_json(filters, "filters", dict).get("state", "COMMITTED")
-    if wanted != "COMMITTED":
-        raise BadRequestError(f"versions are filtered by state COMMITTED alone, got {filters!r}")
-    if order and order.startswith("+"):
-        found = found[::-1]
-    page = build_list_page(found, first, after)
-    for edge in page["edges"]:
-        edge["version"] = f"v{edge['node']['version_index']}"
-    return page
-
-
-def store_versions(info: Info, collection: Row) -> list[Row]:
-    """Return a collection's versions, the newest first."""
-    return artifacts.list_versions(get_operation(info).db, collection["id"])
-
-
-@collection_type.field("artifactMembership")
-def resolve_membership(collection: Row, info: Info, alias_name: str | None = None) -> Row | None:
-    return store.find_member(get_operation(info).db, collection["id"], alias_name or "latest")
-
-
-@sequence_type.field("latestArtifact")
-def resolve_latest(collection: Row, info: Info) -> Row | None:
-    return artifacts.find_latest(get_operation(info).db, collection["id"])
-
-
-for _type in (type_type, collection_type, membership_type, artifact_type):
-
-    @_type.field("createdAt")
-    def resolve_created_at(row: Row, _: Info) -> str | None:
-        return format_time(row["created_at"])
-
-
-for _changing in (collection_type, artifact_type):
-
-    @_changing.field("updatedAt")
-    def resolve_updated_at(row: Row, _: Info) -> str | None:
-        return format_time(row["updated_at"])
-
-
-# Versions
 
 
 @membership_type.field("id")
@@ -259,10 +104,6 @@ def resolve_alias_id(row: Row, _: Info) -> str:
 @alias_type.field("artifactCollectionName")
 def resolve_alias_collection_name(row: Row, info: Info) -> str:
     return str(store.get_collection(get_operation(info).db, row["collection_id"])["name"])
-
-
-artifact_type.set_field("ttlDurationSeconds", pick("ttl_seconds"))
-artifact_type.set_field("storageBytes", pick("size"))
 
 
 @artifact_type.field("id")
@@ -327,10 +168,10 @@ def resolve_creator_kind(row: Row, *_: Any) -> str:
 
 
 @artifact_type.field("usedBy")
-def resolve_used_by(artifact: Row, info: Info) -> Row:
+@as_page
+def list_users(artifact: Row, info: Info) -> list[Row]:
     db = get_operation(info).db
-    found = [runs.get_run(db, number) for number in artifacts.list_users(db, artifact["id"])]
-    return build_list_page(found, None, None)
+    return [runs.get_run(db, number) for number in artifacts.list_users(db, artifact["id"])]
 
 
 @artifact_type.field("artifactMemberships")
@@ -397,15 +238,4 @@ def resolve_manifest_file(manifest: Row, _: Info) -> Row:
     return {"kind": "manifest", "id": manifest["id"], "name": manifest["name"]}
 
 
-TYPES = (
-    query,
-    artifact_type,
-    type_type,
-    collection_type,
-    sequence_type,
-    portfolio_type,
-    membership_type,
-    alias_type,
-    manifest_type,
-    creator_type,
-)
+TYPES = (query, artifact_type, membership_type, alias_type, manifest_type, creator_type)

@@ -8,7 +8,7 @@ from graphql import GraphQLResolveInfo
 
 from server.context import Context
 from server.errors import BadRequestError
-from server.ids import decode_cursor, encode_cursor
+from server.ids import decode_cursor, encode_cursor, format_time
 from server.store import Connection, Row, projects
 
 Info = GraphQLResolveInfo
@@ -76,5 +76,25 @@ def pick(name: str) -> Callable[[Row, Info], Any]:
 
     def resolve(row: Row, _: Info) -> Any:
         return row[name]
+
+    return resolve
+
+
+def pick_time(name: str) -> Callable[[Row, Info], str | None]:
+    """Return a resolver that reads a column of times."""
+
+    def resolve(row: Row, _: Info) -> str | None:
+        return format_time(row[name])
+
+    return resolve
+
+
+def as_page(list_items: Callable[[Any, Info], list[Row]]) -> Callable[..., Row]:
+    """Make a resolver of a function that returns a whole list: it answers with a page of it."""
+
+    def resolve(
+        row: Any, info: Info, first: int | None = None, after: str | None = None, **_: Any
+    ) -> Row:
+        return build_list_page(list_items(row, info), first, after)
 
     return resolve

@@ -29,6 +29,7 @@ from server.errors import BadRequestError, ServerError
 from server.graphql import (
     artifact_fields,
     artifacts,
+    collection_fields,
     collections,
     files,
     projects,
@@ -50,6 +51,7 @@ MAX_FIELDS = 2_000
 _MODULES = (
     artifact_fields,
     artifacts,
+    collection_fields,
     collections,
     files,
     projects,

@@ -10,10 +10,11 @@ from ariadne import ObjectType
 from server import api, filestream
 from server.graphql.common import (
     Info,
-    build_list_page,
+    as_page,
     build_page,
     get_operation,
     pick,
+    pick_time,
     read_window,
 )
 from server.ids import encode_id, format_time
@@ -38,6 +39,8 @@ for _field, _column in {
     "logLineCount": "output_lines",
 }.items():
     run_type.set_field(_field, pick(_column))
+run_type.set_field("createdAt", pick_time("created_at"))
+run_type.set_field("updatedAt", pick_time("updated_at"))
 
 
 @run_type.field("historyLineCount")
@@ -49,16 +52,6 @@ def resolve_history_line_count(run: Row, _: Info) -> int:
 @run_type.field("id")
 def resolve_id(run: Row, _: Info) -> str:
     return encode_id("Run", run["id"])
-
-
-@run_type.field("createdAt")
-def resolve_created_at(run: Row, _: Info) -> str | None:
-    return format_time(run["created_at"])
-
-
-@run_type.field("updatedAt")
-def resolve_updated_at(run: Row, _: Info) -> str | None:
-    return format_time(run["updated_at"])
 
 
 @run_type.field("heartbeatAt")
@@ -281,19 +274,15 @@ def resolve_files(
 
 
 @run_type.field("outputArtifacts")
-def resolve_output_artifacts(
-    run: Row, info: Info, after: str | None = None, first: int | None = None
-) -> Row:
-    found = artifacts.list_logged(get_operation(info).db, run["id"])
-    return build_list_page(found, first, after)
+@as_page
+def list_output_artifacts(run: Row, info: Info) -> list[Row]:
+    return artifacts.list_logged(get_operation(info).db, run["id"])
 
 
 @run_type.field("inputArtifacts")
-def resolve_input_artifacts(
-    run: Row, info: Info, after: str | None = None, first: int | None = None
-) -> Row:
-    found = artifacts.list_used(get_operation(info).db, run["id"])
-    return build_list_page(found, first, after)
+@as_page
+def list_input_artifacts(run: Row, info: Info) -> list[Row]:
+    return artifacts.list_used(get_operation(info).db, run["id"])
 
 
 def _bound_samples(samples: int | None) -> int:

@@ -9,9 +9,9 @@ from ariadne import MutationType, ObjectType
 
 from server import leases, search
 from server.errors import BadRequestError, ConflictError, NotFoundError
-from server.graphql.common import Info, build_list_page, get_operation, read_path
+from server.graphql.common import Info, as_page, get_operation, pick_time, read_path
 from server.graphql.projects import list_runs_page
-from server.ids import decode_id, encode_id, format_time
+from server.ids import decode_id, encode_id
 from server.jsontext import parse_json
 from server.store import Connection, Row, agents, history, projects, runs, sweeps, trials
 
@@ -143,24 +143,15 @@ def _require_sweep(db: Connection, graphql_id: str) -> Row:
     return sweeps.get_sweep(db, decode_id("Sweep", graphql_id))
 
 
+for _type in (sweep_type, agent_type):
+    _type.set_field("createdAt", pick_time("created_at"))
+    _type.set_field("heartbeatAt", pick_time("heartbeat_at"))
+sweep_type.set_field("updatedAt", pick_time("updated_at"))
+
+
 @sweep_type.field("id")
 def resolve_id(sweep: Row, _: Info) -> str:
     return encode_id("Sweep", sweep["id"])
-
-
-@sweep_type.field("createdAt")
-def resolve_created_at(sweep: Row, _: Info) -> str | None:
-    return format_time(sweep["created_at"])
-
-
-@sweep_type.field("updatedAt")
-def resolve_updated_at(sweep: Row, _: Info) -> str | None:
-    return format_time(sweep["updated_at"])
-
-
-@sweep_type.field("heartbeatAt")
-def resolve_heartbeat_at(sweep: Row, _: Info) -> str | None:
-    return format_time(sweep["heartbeat_at"])
 
 
 @sweep_type.field("earlyStopJobRunning")
@@ -207,10 +198,10 @@ def resolve_runs(
 
 
 @sweep_type.field("priorRuns")
-def resolve_prior_runs(sweep: Row, info: Info) -> Row:
+@as_page
+def list_prior_runs(sweep: Row, info: Info) -> list[Row]:
     db = get_operation(info).db
-    found = [runs.get_run(db, number) for number in sweeps.list_prior_run_ids(db, sweep["id"])]
-    return build_list_page(found, None, None)
+    return [runs.get_run(db, number) for number in sweeps.list_prior_run_ids(db, sweep["id"])]
 
 
 @sweep_type.field("agent")
@@ -219,10 +210,9 @@ def resolve_agent(sweep: Row, info: Info, agent_name: str) -> Row | None:
 
 
 @sweep_type.field("agents")
-def resolve_agents(
-    sweep: Row, info: Info, after: str | None = None, first: int | None = None
-) -> Row:
-    return build_list_page(agents.list_agents(get_operation(info).db, sweep["id"]), first, after)
+@as_page
+def list_agents(sweep: Row, info: Info) -> list[Row]:
+    return agents.list_agents(get_operation(info).db, sweep["id"])
 
 
 @agent_type.field("id")
@@ -236,22 +226,10 @@ def resolve_agent_state(agent: Row, info: Info) -> str:
     return "RUNNING" if time.time() - agent["heartbeat_at"] < lease_s else "KILLED"
 
 
-@agent_type.field("createdAt")
-def resolve_agent_created_at(agent: Row, _: Info) -> str | None:
-    return format_time(agent["created_at"])
-
-
-@agent_type.field("heartbeatAt")
-def resolve_agent_heartbeat_at(agent: Row, _: Info) -> str | None:
-    return format_time(agent["heartbeat_at"])
-
-
 @agent_type.field("runs")
-def resolve_agent_runs(
-    agent: Row, info: Info, after: str | None = None, first: int | None = None, **_: Any
-) -> Row:
-    found = runs.list_agent_runs(get_operation(info).db, agent["id"])
-    return build_list_page(found, first, after)
+@as_page
+def list_agent_runs(agent: Row, info: Info) -> list[Row]:
+    return runs.list_agent_runs(get_operation(info).db, agent["id"])
 
 
 TYPES = (mutation, sweep_type, agent_type)
