@@ -172,6 +172,6 @@ def test_models_are_compared_on_the_same_cells(tmp_path: Path, small_set: Path) 
     assert done.returncode == 0, done.stdout + done.stderr
     tables = json.loads(files[0].read_text())["tables"]
     assert [table["choice"] for table in tables] == ["published", "best"]
-    assert all(table["synthetic"] and len(table["entries"]) == 2 for table in tables)
+    assert all(table["synthetic"] and len(table["models"]) == 2 for table in tables)
     assert "LeNet-5 better by" in files[1].read_text()
     assert "ynthetic" in files[1].read_text()
