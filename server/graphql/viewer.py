@@ -128,7 +128,7 @@ def resolve_entity_project(entity: Row, info: Info, name: str | None = None) -> 
 def build_entity(name: str) -> Row:
     """Return an entity; every name is one, as projects are kept under any."""
     return {
-        "id": encode_id("Entity", sum(name.encode())),
+        "id": encode_id("Entity", sum(map(ord, name))),
         "name": name,
         "available": True,
         "read_only": False,
