@@ -76,7 +76,7 @@ def _change_tags(info: Info, values: dict[str, Any], add: list[str], remove: lis
 
 def build_tag(name: str) -> Row:
     """Return a tag; its name is its identity."""
-    return {"id": encode_id("Tag", sum(name.encode())), "name": name}
+    return {"id": encode_id("Tag", sum(map(ord, name))), "name": name}
 
 
 TYPES = (mutation,)
