@@ -16,14 +16,12 @@ class Cell:
         text: What it shows.
         key: What it is sorted by; None sorts last.
         tone: "good", "close", "bad" or "" for none; always beside words that say the same.
-        note: Smaller words under the text.
         as_text: Set as text though its key is a number.
     """
 
     text: str
     key: float | str | None = None
     tone: str = ""
-    note: str = ""
     as_text: bool = False
 
     @property
@@ -101,9 +99,9 @@ class Section:
     blocks: Sequence[Block] = ()
 
 
-def number(value: float | None, text: str, tone: str = "", note: str = "") -> Cell:
+def number(value: float | None, text: str) -> Cell:
     """Make a cell of a number that may be unknown."""
-    return Cell("–") if value is None else Cell(text, value, tone, note)
+    return Cell("–") if value is None else Cell(text, value)
 
 
 def setting(value: Any, text: str) -> Cell:

@@ -129,8 +129,8 @@ def _show_share(share: float | None) -> Cell:
 
 def _show_seeds(metric: Metric, row: Row) -> Cell:
     spread = row.replicates.spread if row.replicates else None
-    note = "" if spread is None else f"± {show_value(spread, metric, digits=2)}"
-    return Cell(str(row.n_runs), row.n_runs, note=note)
+    text = "" if spread is None else f" (± {show_value(spread, metric)})"
+    return Cell(f"{row.n_runs}{text}", row.n_runs)
 
 
 def _show_ends(interval: Interval | None, goal: Goal) -> Cell:
@@ -174,6 +174,7 @@ def build_settings(verdict: Verdict) -> Section:
         goal.metric,
         goal.target,
         verdict.synthetic,
+        best=0,
     )
     return Section("settings", "Settings and results", figures=[figure])
 

@@ -51,7 +51,9 @@ def build_mistakes(verdict: Verdict, test: TestResult | None) -> Section:
     ]
     if test is not None and test.run.predictions is not None:
         counts, of = _count(test.run.predictions), "best configuration on the untouched test part"
-        figures.append(draw_confusion(counts, of, verdict.synthetic, "confusion-test"))
+        figures.append(
+            draw_confusion(counts, of, verdict.synthetic, "confusion-test", "On the test part")
+        )
     return Section("confusion", title, figures=figures)
 
 

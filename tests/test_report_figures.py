@@ -98,7 +98,7 @@ def draw_all(synthetic: bool = True) -> list[Figure]:
             "batch_size 16", (1, 2, 3), (0.6, 0.7, 0.8), (0.5, 0.6, 0.7), (0.7, 0.8, 0.9), "best"
         ),
         Curve("batch_size 64", (1, 2), (0.5, 0.6)),
-        Curve("batch_size 32", (1, 2), (0.5, 0.81), role="compared"),
+        Curve("batch_size 32", (1, 2), (0.5, 0.81)),
     ]
     dots = [Dot("winner", 0.84, 0.8, 0.88, stressed=True), Dot("background", 0.55, n=900)]
     return [
@@ -213,7 +213,6 @@ def test_interaction_leaves_out_what_was_not_run() -> None:
 @given(name=st.text(alphabet="<>&\"'a/:=%{}", max_size=30))
 def test_texts_from_outside_hold_no_tag(name: str) -> None:
     assert "<" not in escape_text(name)
-    curve = Curve(name, (1, 2), (0.5, 0.6), role="compared")
-    (trace,) = draw_curves([curve]).data
-    assert "<" not in trace["name"]
-    assert name not in trace["hovertemplate"] or not name.strip("%{}:a<>/"), "a name is no template"
+    (trace,) = draw_curves([Curve(name, (1, 2), (0.5, 0.6))]).data
+    assert trace["text"] == [escape_text(name)] * 2 + [None]
+    assert trace["hovertemplate"].startswith("%{text}<br>"), "a name is no template"

@@ -8,7 +8,11 @@ from report.figures.figure import Figure, build_layout, escape_text, title_figur
 
 
 def draw_confusion(
-    confusion: Confusion, of: str = "", synthetic: bool = False, name: str = "confusion"
+    confusion: Confusion,
+    of: str = "",
+    synthetic: bool = False,
+    name: str = "confusion",
+    title: str = "True against predicted",
 ) -> Figure:
     """Draw true conditions (rows) against predicted ones: the share of each row, and the count.
 
@@ -17,8 +21,9 @@ def draw_confusion(
         of: Whose it is, "best configuration" say.
         synthetic: Whether the images are made.
         name: Slug of the figure, where a page has several.
+        title: Its title.
     """
-    title = title_figure("True against predicted", synthetic)
+    full_title = title_figure(title, synthetic)
     counts = confusion.counts
     totals = counts.sum(axis=1, keepdims=True).clip(min=1)
     shares = counts / totals
@@ -43,13 +48,13 @@ def draw_confusion(
     }
     axis: dict[str, Any] = {"type": "category", "showgrid": False}
     layout = build_layout(
-        title,
+        full_title,
         180 + 68 * len(confusion.rows),
         xaxis={**axis, "title": {"text": "predicted"}, "tickangle": 0, "tickfont": {"size": 11}},
         yaxis={**axis, "title": {"text": "true"}, "autorange": "reversed"},
     )
     words, width = describe_confusion(confusion, of), 110 + 50 * len(confusion.columns)
-    return Figure(name, title, words, (trace,), layout, min_width=width)
+    return Figure(name, full_title, words, (trace,), layout, min_width=width)
 
 
 def _label(condition: str) -> str:

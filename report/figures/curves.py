@@ -21,11 +21,10 @@ from report.figures.figure import (
 from report.records import RunRecord, SweepRecord
 from report.words import show
 
-Role = Literal["best", "reached", "other", "compared"]
+Role = Literal["best", "reached", "other"]
 
 X_TITLES: Final = {
     metrics.EPOCH: "epoch",
-    "_step": "step",
     metrics.ELAPSED_S: "training time (s)",
 }
 """What curves can be drawn over, by history key, with the axis's title."""
@@ -50,8 +49,7 @@ class Curve:
         name: What it is called on hovering and in the legend.
         x, y: Its points; the mean where there are replicates.
         low, high: The lowest and highest replicate at each point; empty without replicates.
-        role: "best" (thick), "reached", "other" (thin, grey) or "compared" (a colour of its own
-            and a name in the legend).
+        role: "best" (thick), "reached" or "other" (thin, grey).
     """
 
     name: str
@@ -133,15 +131,14 @@ def draw_curves(
     what = y_title.split(" (")[0]
     over = X_TITLES[x].removeprefix("training ").split(" (")[0]
     title = title_figure(f"{what[0].upper()}{what[1:]} by {over}", synthetic)
-    by_role: dict[Role, list[Curve]] = {"other": [], "reached": [], "best": [], "compared": []}
+    by_role: dict[Role, list[Curve]] = {"other": [], "reached": [], "best": []}
     for curve in curves:
         by_role[curve.role].append(curve)
-    traces = [trace for curve in curves for trace in _draw_band(curve, by_role["compared"])]
+    traces = [trace for curve in curves for trace in _draw_band(curve)]
     style = _Style(texts=sum(len(curve.x) for curve in curves) <= _MOST_TEXTS, share=key in SHARES)
     for role in ("other", "reached", "best"):
         if by_role[role]:
             traces.append(_draw_group(by_role[role], role, style))
-    traces += [_draw_compared(curve, i, style) for i, curve in enumerate(by_role["compared"])]
     layout = build_layout(
         title,
         420,
@@ -200,31 +197,11 @@ def _draw_group(curves: Sequence[Curve], role: Role, style: _Style) -> Trace:
     }
 
 
-def _draw_compared(curve: Curve, index: int, style: _Style) -> Trace:
-    colour = palette.COLORWAY[index % len(palette.COLORWAY)]
-    dash = palette.DASHES[index // len(palette.COLORWAY) % len(palette.DASHES)]
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "x": list(curve.x),
-        "y": list(curve.y),
-        "name": escape_text(curve.name),
-        "line": {"color": colour, "width": 2, "dash": dash},
-        "marker": {"size": 5},
-        "hovertemplate": style.hover,
-        **({"text": [escape_text(curve.name)] * len(curve.x)} if style.texts else {}),
-    }
-
-
-def _draw_band(curve: Curve, compared: Sequence[Curve]) -> list[Trace]:
+def _draw_band(curve: Curve) -> list[Trace]:
     """Draw the span of a curve's replicates as a filled outline."""
     if not curve.low or curve.role == "other":
         return []
-    colour = (
-        palette.COLORWAY[compared.index(curve) % len(palette.COLORWAY)]
-        if curve.role == "compared"
-        else _LINES[curve.role]["color"]
-    )
+    colour = _LINES[curve.role]["color"]
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return [
         {

@@ -21,8 +21,7 @@ BEST: Final = VERMILLION
 REACHED: Final = BLUE
 OTHER: Final = GREY
 COLORWAY: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-"""One colour a thing compared; with more than six, use dashes too (`DASHES`)."""
-DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+"""One colour a thing compared, where a figure names none."""
 
 RAMP: Final = ("#6f4ea0", "#4a6fae", "#2f8f9d", "#2fa57a", "#5fbf52")
 """Five steps after viridis, low to high, without its ends: they drown in black and in white."""

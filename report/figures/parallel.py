@@ -111,6 +111,7 @@ def draw_parallel(
     metric: Metric = ACCURACY,
     target: float | None = None,
     synthetic: bool = False,
+    best: int | None = None,
 ) -> Figure:
     """Draw one line a configuration through its settings to its result.
 
@@ -123,6 +124,7 @@ def draw_parallel(
         metric: What they are of.
         target: Where to mark the last axis.
         synthetic: Whether the images are made.
+        best: Number of the line to stress; by default that with the best result.
     """
     names = list(settings[0]) if settings else []
     axes = [scale_axis(name, [row.get(name) for row in settings]) for name in names]
@@ -130,7 +132,7 @@ def draw_parallel(
     scaled = scale_axis(metric.words, with_target, ".1%" if metric is ACCURACY else ".3f")
     last = Axis(metric.words, scaled.positions[: len(results)], scaled.ticks)
     axes.append(last)
-    best = _find_best(results, metric)
+    best = _find_best(results, metric) if best is None else best
     title = title_figure(f"Settings and {metric.words}", synthetic)
     layout = build_layout(
         title,
@@ -152,7 +154,7 @@ def draw_parallel(
         *_draw_lines(axes, best),
         _draw_ends(axes, settings, [_write(result, metric) for result in results]),
     ]
-    words = describe_parallel(settings, results, metric)
+    words = describe_parallel(settings, results, metric, best)
     width = 75 * len(axes)
     return Figure("parallel", title, words, tuple(traces), layout, wide=True, min_width=width)
 
@@ -284,11 +286,11 @@ def _label_mark(index: int, position: float | None, text: str) -> dict[str, Any]
 def describe_parallel(
     settings: Sequence[Mapping[str, Any]],
     results: Sequence[float | None],
-    metric: Metric = ACCURACY,
+    metric: Metric,
+    best: int | None,
 ) -> str:
     """Say in words what the lines show."""
     known = [value for value in results if value is not None]
-    best = _find_best(results, metric)
     if best is None:
         return "No configuration has a result yet."
     return (
