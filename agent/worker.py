@@ -5,6 +5,7 @@ caches, pixel statistics and the compiled step stay from run to run; pictures, u
 of a run are dealt with beside the training of the next.
 """
 
+import os
 import signal
 import time
 from collections import deque
@@ -181,6 +182,7 @@ def run_worker(sweep: str, n_runs: int | None = None, n_stacked: int | None = No
 
     def leave(signum: int, frame: FrameType | None) -> None:
         worker.leave()
+        os.write(2, b"bpsweep: ending with what the runs have; once more, and it ends at once.\n")
         signal.signal(signum, signal.SIG_DFL)
 
     for sent in (signal.SIGINT, signal.SIGTERM):
