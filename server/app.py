@@ -1,15 +1,17 @@
 """The app factory: one server over one store."""
 
 import asyncio
+import json
 import logging
 import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from server import api, files, filestream, leases, pages
 from server.auth import Auth, UnauthorizedError
@@ -78,7 +80,7 @@ async def post_graphql(request: Request) -> Response:
     def work() -> Response:
         with context.database.read() as db:
             status, answer = execute(Operation(context, user, base_url, db), body)
-        return JSONResponse(answer, status_code=status)
+        return build_answer(answer, status)
 
     return await run_in_threadpool(work)
 
@@ -98,7 +100,15 @@ def _answer_error(_: Request, error: Exception) -> Response:
     # Both shapes: W&B's clients read `errors` or `error`.
     answer = {"error": str(error), "errors": [{"message": str(error)}]}
     headers = {"WWW-Authenticate": "Basic"} if isinstance(error, UnauthorizedError) else None
-    return JSONResponse(answer, status_code=error.status, headers=headers)
+    return build_answer(answer, error.status, headers)
+
+
+def build_answer(
+    content: dict[str, Any], status: int, headers: dict[str, str] | None = None
+) -> Response:
+    """Return a JSON answer in ASCII: a text may hold what UTF-8 cannot, half a surrogate pair."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return Response(text, status, headers, media_type="application/json")
 
 
 @asynccontextmanager

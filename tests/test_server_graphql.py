@@ -291,7 +291,7 @@ def test_a_user_is_a_team_of_one(server):
     assert answer["entity"]["privateOnly"] is False
     assert answer["entity"]["members"] == [{"username": "bpsweep", "accountType": "USER"}]
     assert answer["other"]["members"] == []
-    query = "query E($name: String) { entity(name: $name) { id } }"
+    query = "query E($name: String) { entity(name: $name) { id name } }"
     half = json.dumps({"query": query, "variables": {"name": "\ud800"}})  # escaped, as clients do
     answer = server.http.post("/graphql", content=half, auth=("api", KEY))
-    assert answer.json()["data"]["entity"]["id"]
+    assert json.loads(answer.content)["data"]["entity"]["name"] == "\ud800"
