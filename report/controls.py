@@ -38,6 +38,13 @@ WORDS: Final = {
 BLIND: Final = (BACKGROUND, BRIGHTNESS)
 """Controls that cannot see foci: what they score is the plate's. A histogram is not among them,
 for foci are bright pixels."""
+_OWN: Final = {
+    HISTOGRAM: ("epochs", "augment"),
+    BRIGHTNESS: ("epochs", "augment"),
+    SHAM: ("subset", "task"),
+}
+"""Settings that a control does not take from the configuration that it controls: models of its own
+learn all there is in one epoch, unirradiated cells are a subset of their own."""
 
 Reason = Literal["right", "plate", "unclear", "not run", "no target"]
 
@@ -110,11 +117,13 @@ class ControlsVerdict:
 def judge_controls(verdict: Verdict) -> ControlsVerdict:
     """Judge the winner of a sweep by the controls that were run beside it.
 
-    Of several runs of one control the latest finished counts.
+    Of several runs of one control the latest finished counts; those of other configurations than
+    the winner do not.
     """
     goal, winner = verdict.goal, verdict.best
     mine = find_predictions(winner.run)
-    runs = {run.control: run for run in verdict.sweep.beside if _is_usable(run)}
+    beside = [run for run in verdict.sweep.beside if _is_usable(run)]
+    runs = {run.control: run for run in beside if _is_of(run, winner)}
     known = [(name, runs[name]) for name in WORDS if name in runs and name != SHAM]
     known += [(str(name), run) for name, run in runs.items() if name not in WORDS]
     chance = None if mine is None else measure_chance(mine, goal.metric)
@@ -148,6 +157,14 @@ def measure_chance(predictions: Predictions, metric: Metric) -> float:
 
 def _is_usable(run: RunRecord) -> bool:
     return run.kind == CONTROL and run.state == "finished" and run.predictions is not None
+
+
+def _is_of(run: RunRecord, winner: Row) -> bool:
+    """Tell whether a control has the winner's swept settings, but for those that are its own."""
+    own = _OWN.get(str(run.control), ())
+    return all(
+        run.config.get(name) == winner.swept[name] for name in winner.swept if name not in own
+    )
 
 
 def _compare(

@@ -83,4 +83,5 @@ def make_grid_sweep(runs_say: list[float], cells: Predictions, *beside: RunRecor
 
 def make_control(name: str, accuracy: float, cells: Predictions, seed: int = 99) -> RunRecord:
     """Make a control run whose model is right with this probability."""
-    return make_run(f"c-{name}", say(cells, accuracy, seed), control=name, kind=CONTROL)
+    first = {name: values[0] for name, values in SETTINGS.items()}  # of `make_grid_sweep`
+    return make_run(f"c-{name}", say(cells, accuracy, seed), control=name, kind=CONTROL, **first)

@@ -1,7 +1,9 @@
 """Is it the damage or the plate: what controls allow to say."""
 
+from dataclasses import replace
+
 import pytest
-from report_support import make_cells, make_control, make_grid_sweep, make_run, say
+from report_support import SETTINGS, make_cells, make_control, make_grid_sweep
 
 from report.controls import judge_controls
 from report.explain import explain_controls, explain_reason
@@ -10,8 +12,7 @@ from report.verdict import judge
 
 def make_sham(accuracy: float):
     """A control run on unirradiated cells."""
-    cells = make_cells(900, dose_gy=0.0)
-    return make_run("sham", say(cells, accuracy, seed=8), control="sham", kind="control")
+    return make_control("sham", accuracy, make_cells(900, dose_gy=0.0), seed=8)
 
 
 def judge_beside(*beside, accuracy: float = 0.86, target: float = 0.8, metric: str = "accuracy"):
@@ -42,6 +43,18 @@ def test_the_reason(beside, reason: str, said: str) -> None:
     assert found.reason == reason
     assert found.right_reason == (reason == "right")
     assert said in explain_reason(found, goal, "me/bps/s1")
+
+
+def test_controls_of_another_configuration_do_not_count() -> None:
+    ours, other = control("background", 0.55), control("background", 0.9)
+    changed = {name: values[1] for name, values in SETTINGS.items()}
+    found, _ = judge_beside(ours, replace(other, config={**other.config, **changed}))
+    assert found.reason == "right" and len(found.results) == 1
+    found, _ = judge_beside(ours, other)
+    assert found.reason == "plate", "of the same configuration the latest counts"
+    quick = control("brightness", 0.9)
+    one_epoch = replace(quick, config={**quick.config, "epochs": 1})
+    assert judge_beside(ours, one_epoch)[0].reason == "plate", "it has epochs of its own"
 
 
 def test_a_winner_below_the_target_needs_no_reason() -> None:
