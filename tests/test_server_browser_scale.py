@@ -1,6 +1,7 @@
 """A thousand runs of fifty epochs in one sweep: how soon the page can be used, what it weighs.
 
-On a machine that does other things too, seconds say little, so the claims are checked by hand:
+On a machine that does other things too, seconds on the clock say little: what is always held to
+the claims is the time that the page's thread computes. The clock is for a quiet machine, by hand:
 BROWSER_CLAIMS=1 pytest -s tests/test_server_browser_scale.py
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from page_support import ACCURACY_GRID, CHROMIUM, fill_sweep, log_in, open_browser
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Page
 from server_support import ServerProcess, open_local_server, open_server_process
 
 pytestmark = [
@@ -30,8 +31,8 @@ N_PAGES = 20
 N_AGENTS = 4
 USABLE_S, BRUSHED_MS, WEIGHT_BYTES, HEARTBEAT_MS = 2.0, 200, 3_000_000, 150
 N_TIMES_BUSY = 8
-"""How much slower than claimed things may be where nobody watches what else the machine does."""
-# Drags along the last axis and tells after each move how long the table and the curves took.
+"""How much slower than claimed heartbeats may be on a machine that does other things too."""
+# Drags along the last axis; tells for each move how long until table and curves show it, in ms.
 BRUSH = """async () => {
   const area = [...document.querySelectorAll(".catch")].at(-1);
   const box = area.getBoundingClientRect();
@@ -40,19 +41,18 @@ BRUSH = """async () => {
   const fire = (kind, y) => area.dispatchEvent(
     new PointerEvent(kind, { pointerId: 1, clientX: box.x + 16, clientY: y, bubbles: true }));
   const nextFrame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-  const table_ms = [], curves_ms = [];
+  const curves_ms = [];
   fire("pointerdown", box.y + 12);
   for (let i = 1; i <= 15; i += 1) {
     const start = performance.now();
     fire("pointermove", box.y + 12 + 10 * i);
     await nextFrame();
-    table_ms.push(performance.now() - start);
     const n = document.querySelector("#shown").textContent.split(" of ")[0].replace(",", "");
     while (curves.dataset.runs !== n) await nextFrame();
     curves_ms.push(performance.now() - start);
   }
   fire("pointerup", box.y + 162);
-  return { table_ms, curves_ms };
+  return curves_ms;
 }"""
 
 
@@ -88,7 +88,7 @@ def note_size(sizes: list[int], event: dict[str, Any]) -> None:
 
 def test_the_page_is_usable_soon_light_and_quick_to_brush(served, browser: Browser) -> None:
     server, path = served
-    opened_s, weights, table_ms, curves_ms = [], [], [], []
+    opened_s, weights, curves_ms, opened_cpu_s, brushed_cpu_ms = [], [], [], [], []
     for _ in range(3):
         context, page = open_fresh(browser, server)
         session = context.new_cdp_session(page)
@@ -96,29 +96,41 @@ def test_the_page_is_usable_soon_light_and_quick_to_brush(served, browser: Brows
         session.send("Network.setCacheDisabled", {"cacheDisabled": True})
         sizes: list[int] = []
         session.on("Network.loadingFinished", functools.partial(note_size, sizes))
-        start = time.monotonic()
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        before_s, start = read_cpu(session), time.monotonic()
         page.goto(server.address["url"] + path, wait_until="commit")
         page.wait_for_selector("#table tbody tr[data-run]")
         page.wait_for_selector(".parallel-inner .axis-name")
         page.wait_for_selector("#curves .scatterlayer .trace")
         opened_s.append(time.monotonic() - start)
+        opened_cpu_s.append(read_cpu(session) - before_s)
         page.wait_for_load_state("networkidle")
         weights.append(sum(sizes))
-        took = page.evaluate(BRUSH)
-        table_ms += took["table_ms"]
-        curves_ms += took["curves_ms"]
+        before_s = read_cpu(session)
+        took_ms = page.evaluate(BRUSH)
+        brushed_cpu_ms.append((read_cpu(session) - before_s) * 1_000 / len(took_ms))
+        curves_ms += took_ms
         context.close()
     print(
         f"{N_RUNS} runs x {N_EPOCHS} epochs: table, parallel coordinates and curves after"
         f" {statistics.median(opened_s):.2f} s (worst {max(opened_s):.2f}),"
-        f" {max(weights) / 1e6:.2f} MB; brushing: table {statistics.median(table_ms):.0f} ms,"
-        f" curves {statistics.median(curves_ms):.0f} ms"
-        f" (90 % within {statistics.quantiles(curves_ms, n=10)[-1]:.0f})"
+        f" of which {statistics.median(opened_cpu_s):.2f} s computed; {max(weights) / 1e6:.2f} MB;"
+        f" table and curves follow a brush after {statistics.median(curves_ms):.0f} ms (90 % within"
+        f" {statistics.quantiles(curves_ms, n=10)[-1]:.0f}), of which"
+        f" {statistics.median(brushed_cpu_ms):.0f} ms computed"
     )
     assert max(weights) < WEIGHT_BYTES
-    n_times = 1 if CLAIMED else N_TIMES_BUSY
-    assert statistics.median(opened_s) < USABLE_S * n_times
-    assert statistics.median(curves_ms) < BRUSHED_MS * n_times
+    assert statistics.median(opened_cpu_s) < USABLE_S
+    assert statistics.median(brushed_cpu_ms) < BRUSHED_MS
+    if CLAIMED:
+        assert statistics.median(opened_s) < USABLE_S
+        assert statistics.median(curves_ms) < BRUSHED_MS
+
+
+def read_cpu(session: CDPSession) -> float:
+    """Return the seconds that the page's thread has computed."""
+    found = session.send("Performance.getMetrics")["metrics"]
+    return next(metric["value"] for metric in found if metric["name"] == "TaskDuration")
 
 
 def drive_agent(url: str, key: str, agent: str, name: str, end: float) -> list[float]:

@@ -4,6 +4,7 @@ import { scheme } from "./palette.js";
 const SCRIPT = new URL("./vendor/plotly-cartesian.min.js", import.meta.url).href;
 let loading = null;
 
+/** Loads plotly; asked for before there is anything to draw, it is read while data is fetched. */
 export function loadPlotly() {
   loading ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");

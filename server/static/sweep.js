@@ -4,6 +4,7 @@ import { byId, make } from "./dom.js";
 import { count, showAgo, showDuration, showNumber } from "./format.js";
 import { Insight } from "./insight.js";
 import { poll } from "./net.js";
+import { loadPlotly } from "./plot.js";
 import { openWorkspace } from "./workspace.js";
 
 const path = location.pathname.replace(/\/$/, "");
@@ -17,6 +18,7 @@ const again = poll(async () => {
   await runs.refresh();
   return ["PENDING", "RUNNING", "PAUSED"].includes(runs.status.state) ? LIVE_MS : QUIET_MS;
 });
+loadPlotly(); // after the first question, whose answer takes as long
 bindActions(byId("actions"), again);
 runs.addEventListener("status", showStatus);
 runs.addEventListener("shown", showBest);
