@@ -1,1 +1,1 @@
-"""The embedded W&B-compatible server: app > graphql, filestream, pages > store."""
+"""The embedded W&B-compatible server: app > graphql, filestream, pages > board > store."""

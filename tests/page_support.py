@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server_support import KEY, LocalServer
 
 from server import scheduler
 from server.context import Context
 from server.store import agents, files, history, projects, runs, trials
 
+expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ACCURACY_GRID = """

@@ -3,7 +3,7 @@
 import { byId, fillSelect, paced } from "./dom.js";
 import { count, showNumber } from "./format.js";
 import { getJson } from "./net.js";
-import { COLORS, GREY, scheme } from "./palette.js";
+import { fade, GREY, scheme } from "./palette.js";
 import { draw, escapeText, onScheme, savePicture } from "./plot.js";
 
 const UNITS = { epoch: "epoch", step: "step", time: "seconds" };
@@ -72,7 +72,7 @@ export class Curves {
     const grouped = address.get("band") ? groupReplicates(drawn, this.data) : [];
     const traces = [];
     if (drawn.length > some.length) traces.push(...buildEnvelope(drawn, this.data));
-    if (grouped.length) traces.push(...grouped.slice(0, Math.min(limit, 12)).flatMap((group, i) => buildBand(group, i, weight)));
+    if (grouped.length) traces.push(...grouped.slice(0, Math.min(limit, 12)).flatMap((group) => buildBand(group, runs.colors, weight)));
     else traces.push(...buildLines(some, this.data, runs.colors, weight));
     const marked = drawn.filter((row) => row.id === runs.looked || runs.selected.has(row.id));
     traces.push(...buildMarked(marked, this.data, runs.colors, weight));
@@ -188,7 +188,7 @@ function buildEnvelope(rows, data) {
   const shared = { type: "scatter", mode: "lines", x: xs, hoverinfo: "skip", line: { width: 0 } };
   return [
     { ...shared, y: pick(0.1) },
-    { ...shared, y: pick(0.9), fill: "tonexty", fillcolor: `${GREY}33` },
+    { ...shared, y: pick(0.9), fill: "tonexty", fillcolor: fade(GREY, 0.2) },
   ];
 }
 
@@ -204,20 +204,20 @@ export function groupReplicates(rows, data) {
   return [...groups.values()].filter((group) => group.length > 1).map((group) => ({ rows: group, curves: group.map((row) => data.get(row.id)) }));
 }
 
-function buildBand({ rows, curves }, i, weight) {
+function buildBand({ rows, curves }, colors, weight) {
   const at = new Map();
   for (const [x, y] of curves) {
     const smoothed = smooth(y, weight);
     x.forEach((value, k) => at.set(value, [...(at.get(value) ?? []), smoothed[k]]));
   }
   const xs = [...at.keys()].sort((a, b) => a - b);
-  const color = COLORS[i % COLORS.length];
+  const color = colors.of(rows[0]);
   const mean = xs.map((x) => at.get(x).reduce((a, b) => a + b) / at.get(x).length);
   const shared = { type: "scatter", mode: "lines", x: xs };
   const label = `${escapeText(rows[0].name, 30)} and ${rows.length - 1} more seeds`;
   return [
     { ...shared, y: xs.map((x) => Math.min(...at.get(x))), line: { width: 0 }, hoverinfo: "skip" },
-    { ...shared, y: xs.map((x) => Math.max(...at.get(x))), line: { width: 0 }, hoverinfo: "skip", fill: "tonexty", fillcolor: `${color}2e` },
+    { ...shared, y: xs.map((x) => Math.max(...at.get(x))), line: { width: 0 }, hoverinfo: "skip", fill: "tonexty", fillcolor: fade(color, 0.18) },
     { ...shared, y: mean, line: { color, width: 2 }, customdata: xs.map(() => rows[0].id), text: xs.map(() => label), hovertemplate: "%{text}: mean %{y:.4~g} at %{x}<extra></extra>" },
   ];
 }

@@ -30,8 +30,11 @@ export function ramp(share) {
   return `rgb(${mixed.join(",")})`;
 }
 
-/** A plotly colour scale. */
-export const rampScale = () => [0, 0.25, 0.5, 0.75, 1].map((share) => [share, ramp(share)]);
+/** A colour, "#rrggbb" or "rgb(r,g,b)", that lets others through. */
+export function fade(color, strength) {
+  const parts = color.startsWith("#") ? readColor(color) : color.match(/\d+/g);
+  return `rgba(${parts.join(",")},${strength})`;
+}
 
 /** How many colours a figure with shades uses: lines of one shade are drawn as one path. */
 export const N_SHADES = 10;
