@@ -1,6 +1,7 @@
 """The pages without a browser: what they send, what they refuse, what they never run."""
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ import pytest
 from page_support import ACCURACY_GRID, fill_sweep, save_cells, save_file
 from server_support import KEY, LocalServer, open_local_server, wait_until
 
+from server import leases
 from server.board.judge import Judge
 from server.board.status import estimate_time_left
 from server.pages import assets
@@ -358,3 +360,18 @@ def test_verdicts_come_from_a_process_beside_the_server(filled):
     assert not ask_verdict()["current"], "no page waits for it"
     wait_until(lambda: ask_verdict()["current"], 60, 0.2)
     assert "Synthetic images" in " ".join(ask_verdict()["sentences"])
+
+
+def test_a_run_says_why_it_was_stopped_early(filled):
+    server, _, names = filled
+    server.start_run("poor")
+    told = [{"name": name, "state": "finished", "metric_values": [0.7, 0.8]} for name in names]
+    told.append({"name": "poor", "state": "running", "metric_values": [0.5, 0.5, 0.5]})
+    reason = "hyperband: after 3 values of val/accuracy the best is not among the top"
+    with server.context.database.write() as db:
+        run = db.execute("SELECT * FROM runs WHERE name = 'poor'").fetchone()
+        leases.request_stop(db, run, reason, json.dumps(told))
+    server.finish("poor", exit_code=255)
+    page = server.http.get("/bpsweep/p/runs/poor", auth=("api", KEY)).text
+    assert f"Stopped: {reason}." in page
+    assert "Compared with 4 runs after 3 values." in page
