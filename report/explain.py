@@ -26,10 +26,8 @@ def explain_selection(selection: Selection, goal: Goal) -> list[str]:
     lines = [
         f"The best of {selection.n_configurations} was picked on the cells that it is judged by. "
         f"Corrected for that it is worth {show_value(selection.corrected, metric)} "
-        f"({name_interval(selection.interval, metric)}), "
-        f"{name_difference(selection.optimism, metric)} {_side(selection.optimism)} its own "
-        f"{show_value(selection.raw, metric)}, and the chance of its being "
-        f"{name_target(goal)} is {name_chance(selection.probability)}.",
+        f"({name_interval(selection.interval, metric)}), {_name_optimism(selection, metric)}, and "
+        f"the chance of its being {name_target(goal)} is {name_chance(selection.probability)}.",
         f"It stays the best in {name_share(round(wins, 2))} of repeated choices.",
     ]
     if selection.unit != "wells":
@@ -40,8 +38,13 @@ def explain_selection(selection: Selection, goal: Goal) -> list[str]:
     return lines
 
 
-def _side(optimism: float) -> str:
-    return "below" if optimism > 0 else "above"
+def _name_optimism(selection: Selection, metric: Metric) -> str:
+    """Say by how much the corrected value differs from the winner's own, as it is shown."""
+    raw = show_value(selection.raw, metric)
+    if raw == show_value(selection.corrected, metric):
+        return "the same as its own"
+    side = "below" if selection.optimism > 0 else "above"
+    return f"{name_difference(selection.optimism, metric)} {side} its own {raw}"
 
 
 def explain_test(test: TestResult, goal: Goal) -> str:
