@@ -111,3 +111,12 @@ def test_an_artifact_without_a_client_id_is_nobody_elses(server):
         clientID: ""}) { artifact { id } } }"""
     first, second = (server.query(create, name=name)["createArtifact"] for name in "ab")
     assert first["artifact"]["id"] != second["artifact"]["id"]
+
+
+def test_a_text_that_cannot_be_stored_is_said(server):
+    mutation = """mutation M($text: String) { upsertModel(input: {entityName: "bpsweep",
+        name: "p", description: $text}) { project { id } } }"""
+    body = json.dumps({"query": mutation, "variables": {"text": "\ud800"}})
+    answer = server.http.post("/graphql", content=body, auth=("api", KEY))
+    assert answer.status_code == 400
+    assert "half a surrogate pair" in answer.json()["errors"][0]["message"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from server.errors import NotFoundError
 from server.store.collections import add_member, list_aliases, set_alias
-from server.store.database import Connection, Row, insert, one, rows, run_many, update
+from server.store.database import Connection, Row, insert, one, rows, run, run_many, update
 
 
 def create_artifact(db: Connection, collection_id: int, **values: Any) -> Row:
@@ -164,10 +164,14 @@ def list_artifact_files(
 
 def record_use(db: Connection, run_id: int, artifact_id: int, used_as: str | None) -> None:
     """Note that a run reads an artifact."""
-    db.execute(
+    run(
+        db,
         "INSERT OR IGNORE INTO artifact_uses (run_id, artifact_id, used_as, created_at)"
         " VALUES (?, ?, ?, ?)",
-        (run_id, artifact_id, used_as, time.time()),
+        run_id,
+        artifact_id,
+        used_as,
+        time.time(),
     )
 
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from server.errors import BadRequestError, NotFoundError
-from server.store.database import Connection, Row, insert, one, rows, update
+from server.store.database import Connection, Row, insert, one, rows, run, update
 
 _COLUMNS = """collections.id, collections.project_id, collections.type_id, collections.kind,
     collections.name, collections.description, collections.tags, collections.client_id,
@@ -173,18 +173,24 @@ def set_alias(db: Connection, collection_id: int, alias: str, artifact_id: int) 
         raise BadRequestError(
             f"{alias!r} cannot be an alias: 1 to 128 characters, no '/' or ':', not like 'v3'"
         )
-    db.execute(
+    run(
+        db,
         "INSERT INTO aliases (collection_id, alias, artifact_id) VALUES (?, ?, ?)"
         " ON CONFLICT (collection_id, alias) DO UPDATE SET artifact_id = excluded.artifact_id",
-        (collection_id, alias, artifact_id),
+        collection_id,
+        alias,
+        artifact_id,
     )
 
 
 def drop_alias(db: Connection, collection_id: int, alias: str, artifact_id: int) -> None:
     """Remove an alias from a version."""
-    db.execute(
+    run(
+        db,
         "DELETE FROM aliases WHERE collection_id = ? AND alias = ? AND artifact_id = ?",
-        (collection_id, alias, artifact_id),
+        collection_id,
+        alias,
+        artifact_id,
     )
 
 

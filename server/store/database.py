@@ -231,6 +231,11 @@ def update(db: Connection, table: str, number: int, **values: Any) -> None:
     _run(db, sql, (*values.values(), number))
 
 
+def run(db: Connection, sql: str, *values: Any) -> None:
+    """Run a statement with values that may come from a request."""
+    _run(db, sql, values)
+
+
 def run_many(db: Connection, sql: str, records: Iterable[tuple[Any, ...]]) -> None:
     """Run a statement once per record."""
     with _blame_request():

@@ -3,7 +3,7 @@
 import time
 
 from server.errors import BadRequestError, NotFoundError
-from server.store.database import Connection, Row, insert, one, rows
+from server.store.database import Connection, Row, insert, one, rows, run
 
 MAX_NAME = 128
 _COLUMNS = "id, entity, name, description, created_at"
@@ -68,4 +68,4 @@ def list_projects(db: Connection, entity: str | None = None) -> list[Row]:
 
 def save_description(db: Connection, number: int, description: str) -> None:
     """Set a project's description."""
-    db.execute("UPDATE projects SET description = ? WHERE id = ?", (description, number))
+    run(db, "UPDATE projects SET description = ? WHERE id = ?", description, number)
