@@ -175,7 +175,9 @@ class SklearnEngine:
             self._model.partial_fit(self._standardize(batch), targets, classes=classes)
             loss_sum += float(self._model.loss_) * len(batch.images)
             n_images += len(batch.images)
-        return loss_sum / n_images
+        # scikit-learn sums the loss over labels; torch, and our validation loss, take the mean
+        n_outputs = 1 if self._exclusive else batch.labels.shape[1]
+        return loss_sum / n_images / n_outputs
 
     def _standardize(self, batch: Batch) -> NDArray[np.float32]:
         """(B, S*S) pixels in an array that the next batch uses again."""

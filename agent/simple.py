@@ -59,7 +59,7 @@ class HistogramEngine:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is enough to compare
             self._model.fit(self._standardize(shares), targets)
-        return float(self._model.loss_)
+        return float(self._model.loss_) / (1 if self._exclusive else labels.shape[1])
 
     def predict(self, batches: Iterable[Batch]) -> NDArray[np.float32]:
         """Return probabilities (N, L) in [0, 1], in the order of the batches."""
