@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,14 @@ class Opened:
         self.page.wait_for_selector("html[data-ready]")
 
 
+def wait_for(page: Page, condition: str) -> None:
+    """Wait for a condition in the page; Playwright's own waiting needs `eval`, which it forbids."""
+    deadline = time.monotonic() + 10
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, f"{condition} did not come about within 10 s"
+        page.wait_for_timeout(50)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_page_draws_everything_and_asks_for_nothing(
@@ -98,9 +107,7 @@ def test_scheme_changes_while_the_page_is_open(browser: Browser, file: Path) -> 
     context = browser.new_context(color_scheme="light")
     page = Opened(context, file).page
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(
-        "getComputedStyle(document.querySelector('.gtitle')).fill !== 'rgb(28, 31, 35)'"
-    )
+    wait_for(page, "getComputedStyle(document.querySelector('.gtitle')).fill !== 'rgb(28, 31, 35)'")
     context.close()
 
 
