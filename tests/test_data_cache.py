@@ -247,8 +247,8 @@ def test_ctrl_c_ends_a_build_with_nothing_left(folder: Path, tmp_path: Path) -> 
         process.stdout.readline()
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.wait(40)
-    assert time.monotonic() - started < 30, "half of what the build would take"
+        process.wait(10)
+    assert time.monotonic() - started < 5
     assert names(tmp_path / "cache") == []
 
 
