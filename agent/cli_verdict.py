@@ -119,12 +119,18 @@ def report(  # noqa: PLR0913, PLR0917  # one parameter an option
         if html_file is not None:
             page = _write_page(findings, compare_with or [], home.data_dir(data_dir), console)
     verdict = findings.verdict
-    for file, text in (
+    _write_files(
+        console,
         (html_file, page),
         (json_file, write_json(verdict, list_findings(findings))),
         (csv_file, write_csv(verdict)),
         (latex_file, write_latex(verdict)),
-    ):
+    )
+
+
+def _write_files(console: Console, *pairs: tuple[Path | None, str | None]) -> None:
+    """Write each text to its file, where one was named."""
+    for file, text in pairs:
         if file is not None and text is not None:
             file.write_text(text, encoding="utf-8")
             console.print(f"Written: {file}", highlight=False)
@@ -333,7 +339,4 @@ def compare(
     for line in explain_comparison(found):
         console.print(line, highlight=False)
     document = json.dumps(list_comparison(found), indent=2, allow_nan=False) + "\n"
-    for file, text in ((json_file, document), (markdown_file, write_markdown(found))):
-        if file is not None:
-            file.write_text(text, encoding="utf-8")
-            console.print(f"Written: {file}", highlight=False)
+    _write_files(console, (json_file, document), (markdown_file, write_markdown(found)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from report.figures import palette
 from report.figures.figure import Figure, build_layout, draw_level, escape_text, title_figure
@@ -69,26 +69,7 @@ def draw_estimates(
         synthetic: Whether the images are made.
     """
     full_title = title_figure(title, synthetic)
-    trace = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [dot.value for dot in dots],
-        "y": [_label(dot) for dot in dots],
-        "marker": {
-            "size": [12 if dot.stressed else 10 for dot in dots],
-            "symbol": ["diamond" if dot.stressed else "circle" for dot in dots],
-            "color": [palette.BEST if dot.stressed else palette.BLUE for dot in dots],
-        },
-        "error_x": {
-            "type": "data",
-            "array": [0.0 if dot.high is None else dot.high - dot.value for dot in dots],
-            "arrayminus": [0.0 if dot.low is None else dot.value - dot.low for dot in dots],
-            "color": palette.GREY,
-            "thickness": 2,
-            "width": 5,
-        },
-        "hovertemplate": f"%{{y}}: %{{x:{'.1%' if measure.percent else '.3f'}}}<extra></extra>",
-    }
+    trace = _draw_dots(dots, measure)
     layout = build_layout(
         full_title,
         150 + (34 if len(dots) <= _MOST_ROOMY else 20) * len(dots),
@@ -122,6 +103,30 @@ def _find_span(dots: Sequence[Dot], levels: Sequence[Level]) -> list[float]:
         values += [value for value in (dot.value, dot.low, dot.high) if value is not None]
     room = 0.04 * (max(values) - min(values)) or 0.05
     return [min(values) - room, max(values) + room]
+
+
+def _draw_dots(dots: Sequence[Dot], measure: Measure) -> dict[str, Any]:
+    """Draw a dot with its bar for each value; the stressed one as a diamond."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [dot.value for dot in dots],
+        "y": [_label(dot) for dot in dots],
+        "marker": {
+            "size": [12 if dot.stressed else 10 for dot in dots],
+            "symbol": ["diamond" if dot.stressed else "circle" for dot in dots],
+            "color": [palette.BEST if dot.stressed else palette.BLUE for dot in dots],
+        },
+        "error_x": {
+            "type": "data",
+            "array": [0.0 if dot.high is None else dot.high - dot.value for dot in dots],
+            "arrayminus": [0.0 if dot.low is None else dot.value - dot.low for dot in dots],
+            "color": palette.GREY,
+            "thickness": 2,
+            "width": 5,
+        },
+        "hovertemplate": f"%{{y}}: %{{x:{'.1%' if measure.percent else '.3f'}}}<extra></extra>",
+    }
 
 
 def _label(dot: Dot) -> str:
