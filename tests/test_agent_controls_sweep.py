@@ -5,6 +5,7 @@ And what stands beside a sweep: interrupted controls that go on, replicates, the
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -100,7 +101,10 @@ def test_controls_replicates_and_the_test_part(tmp_path: Path, small_set: Path) 
 
     check_interruption(sweep, tmp_path, environment)
     done = run_bpsweep("controls", sweep, environment=environment)
-    assert "6 there already" in done.stdout or "there already" in done.stdout
+    counted = re.search(r"(\d) to run, (\d) there already", done.stdout)
+    assert counted, done.stdout + done.stderr
+    n_left, n_there = map(int, counted.groups())
+    assert n_left + n_there == 6 and n_there > 0, "what was done before Ctrl-C is kept"
     done = run_bpsweep("controls", sweep, environment=environment)
     assert "0 to run, 6 there already" in done.stdout
     runs = read_report(sweep, tmp_path, environment)["controls"]["runs"]

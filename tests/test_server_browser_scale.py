@@ -1,7 +1,8 @@
 """A thousand runs of fifty epochs in one sweep: how soon the page can be used, what it weighs.
 
 On a machine that does other things too, seconds on the clock say little: what is always held to
-the claims is the time that the page's thread computes. The clock is for a quiet machine, by hand:
+the claims is the time that the page's thread computes, and heartbeats in the best of three rounds.
+The clock, and heartbeats at the first go, are for a quiet machine, by hand:
 BROWSER_CLAIMS=1 pytest -s tests/test_server_browser_scale.py
 """
 
@@ -30,8 +31,8 @@ N_RUNS, N_EPOCHS = 1_000, 50
 N_PAGES = 20
 N_AGENTS = 4
 USABLE_S, BRUSHED_MS, WEIGHT_BYTES, HEARTBEAT_MS = 2.0, 200, 3_000_000, 150
-N_TIMES_BUSY = 8
-"""How much slower than claimed heartbeats may be on a machine that does other things too."""
+N_ROUNDS = 3
+"""How often heartbeats may be timed: what else the machine does only ever adds to them."""
 # Drags along the last axis; tells for each move how long until table and curves show it, in ms.
 BRUSH = """async () => {
   const area = [...document.querySelectorAll(".catch")].at(-1);
@@ -185,6 +186,12 @@ def test_open_pages_do_not_keep_agents_waiting(served) -> None:
     """Twenty pages ask as the script does: the table every two seconds, the curves that changed."""
     server, path = served
     agents = make_agents(server, path.rsplit("/", 1)[1])
+    rounds = (time_heartbeats(server, path, agents) for _ in range(1 if CLAIMED else N_ROUNDS))
+    assert any(p99 < HEARTBEAT_MS for p99 in rounds)
+
+
+def time_heartbeats(server: ServerProcess, path: str, agents: list[str]) -> float:
+    """Return the 99th percentile of heartbeats in ms while twenty pages are open."""
     alone = drive_agents(server, agents, 8.0)
     seconds = 15.0
     spawn = multiprocessing.get_context("spawn")
@@ -200,7 +207,7 @@ def test_open_pages_do_not_keep_agents_waiting(served) -> None:
         f" {p99:.1f} ms; without pages {statistics.median(alone):.1f} and {p99_alone:.1f} ms"
     )
     assert n_answers > N_PAGES * 4
-    assert p99 < HEARTBEAT_MS if CLAIMED else p99 < N_TIMES_BUSY * max(HEARTBEAT_MS, p99_alone)
+    return p99
 
 
 def watch_pages(url: str, key: str, path: str, seconds: float) -> int:
