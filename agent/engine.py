@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from agent.config import RunConfig
 from agent.shelf import Shelf
+from data.ahead import make_ahead
 from data.loader import Batch, Loader
 from models import ModelConfig, build_model
 from models.adam import FusedAdam
@@ -84,18 +85,25 @@ def measure_pixels(training: Loader) -> Statistics:
 
 
 def _measure_pixels(training: Loader) -> Statistics:
-    mean = _average(batch.images for batch in training.epoch(0))
-    squares = (np.square(batch.images - mean) for batch in training.epoch(0))
-    scale = np.sqrt(_average(squares))
+    """Measure in one pass, about the first batch's mean so that squares keep their digits."""
+    center: NDArray[np.float32] | None = None
+    sums: list[NDArray[np.float32]] = []
+    squares: list[NDArray[np.float32]] = []
+    n_images = 0
+    for batch in make_ahead(training.epoch(0)):
+        pixels = batch.images.reshape(len(batch.images), -1)  # (B, S*S)
+        if center is None:
+            center = pixels.mean(axis=0, dtype=np.float64).astype(np.float32)
+        pixels = pixels - center
+        sums.append(pixels.sum(axis=0))
+        squares.append(np.square(pixels, out=pixels).sum(axis=0))
+        n_images += len(pixels)
+    assert center is not None
+    drift = np.sum(sums, axis=0, dtype=np.float64) / n_images
+    variance = np.sum(squares, axis=0, dtype=np.float64) / n_images - drift**2
+    scale = np.sqrt(np.maximum(variance, 0)).astype(np.float32)
     scale[scale < 1e-6] = 1
-    return mean.ravel(), scale.ravel()
-
-
-def _average(batches: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return the mean (1, Y, X) over the images of all batches (B, 1, Y, X), summed in float64."""
-    sums = [(batch.sum(axis=0, dtype=np.float64), len(batch)) for batch in batches]
-    total: NDArray[np.float64] = np.sum([one for one, _ in sums], axis=0)
-    return (total / sum(n for _, n in sums)).astype(np.float32)
+    return (center + drift).astype(np.float32), scale
 
 
 class TorchEngine:
@@ -157,7 +165,6 @@ class SklearnEngine:
         self._mean = mean
         self._scale = scale
         self._exclusive = exclusive
-        self._pixels = np.empty((0, len(mean)), np.float32)
 
     def fit_epoch(self, batches: Iterable[Batch]) -> float:
         """Learn from every batch once; return the mean training loss over the images."""
@@ -167,32 +174,29 @@ class SklearnEngine:
 
     def _fit_epoch(self, batches: Iterable[Batch]) -> float:
         loss_sum, n_images = 0.0, 0
-        for batch in batches:
-            classes = np.arange(batch.labels.shape[1])
+        for pixels, labels in make_ahead(self._standardize(batch) for batch in batches):
+            classes = np.arange(labels.shape[1])
             # class numbers (B,) where one label holds, else the matrix (B, L)
-            targets = batch.labels.argmax(axis=1) if self._exclusive else batch.labels.astype(int)
-            self._model.set_params(batch_size=len(batch.images))  # the last one can be shorter
-            self._model.partial_fit(self._standardize(batch), targets, classes=classes)
-            loss_sum += float(self._model.loss_) * len(batch.images)
-            n_images += len(batch.images)
+            targets = labels.argmax(axis=1) if self._exclusive else labels.astype(int)
+            self._model.set_params(batch_size=len(pixels))  # the last one can be shorter
+            self._model.partial_fit(pixels, targets, classes=classes)
+            loss_sum += float(self._model.loss_) * len(pixels)
+            n_images += len(pixels)
         # scikit-learn sums the loss over labels; torch, and our validation loss, take the mean
-        n_outputs = 1 if self._exclusive else batch.labels.shape[1]
+        n_outputs = 1 if self._exclusive else labels.shape[1]
         return loss_sum / n_images / n_outputs
 
-    def _standardize(self, batch: Batch) -> NDArray[np.float32]:
-        """(B, S*S) pixels in an array that the next batch uses again."""
-        n_images = len(batch.images)
-        if len(self._pixels) < n_images:
-            self._pixels = np.empty((n_images, len(self._mean)), np.float32)
-        pixels = self._pixels[:n_images]
-        np.subtract(batch.images.reshape(n_images, -1), self._mean, out=pixels)
+    def _standardize(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Give standardised pixels (B, S*S) and labels (B, L) of a batch."""
+        pixels = batch.images.reshape(len(batch.images), -1) - self._mean
         pixels /= self._scale
-        return pixels
+        return pixels, batch.labels
 
     def predict(self, batches: Iterable[Batch]) -> NDArray[np.float32]:
         """Return probabilities (N, L) in [0, 1], in the order of the batches."""
         with config_context(assume_finite=True):
-            outputs = [self._model.predict_proba(self._standardize(batch)) for batch in batches]
+            standard = make_ahead(self._standardize(batch) for batch in batches)
+            outputs = [self._model.predict_proba(pixels) for pixels, _ in standard]
         return np.concatenate(outputs).astype(np.float32)
 
     def weights(self) -> Weights:

@@ -48,6 +48,7 @@ def build_model(config: ModelConfig) -> nn.Module | MLPClassifier:
             learning_rate_init=config.learning_rate,
             # scikit-learn divides alpha by the batch's number of images
             alpha=config.weight_decay * config.batch_size,
+            shuffle=False,  # batches come shuffled; within one it would only copy the pixels
             random_state=config.seed,
         )
     torch.manual_seed(config.seed)
