@@ -1,5 +1,6 @@
 """The command line: `bpsweep`."""
 
+import gc
 import os
 import signal
 import sys
@@ -13,20 +14,13 @@ from rich.console import Console
 
 from agent import cli_agent, cli_data, cli_server, cli_verdict, home
 from agent.agents import AgentGroup, default_n_agents
-from agent.cli_verdict import (
-    Beside,
-    Target,
-    enter_server,
-    judge_sweep,
-    print_findings,
-    run_controls,
-)
+from agent.cli_verdict import Target
+from agent.entrance import enter_server, start_server
 from agent.errors import AgentError
 from agent.local_server import serve_command
 from agent.sweepfile import read_sweep_file
 from data.errors import DataError
-from report.findings import examine
-from report.verdict import ReportError
+from report.errors import ReportError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -83,14 +77,15 @@ def run(  # one parameter an option
     count = "runs without a set end" if file.n_runs is None else f"{file.n_runs} runs"
     console.print(f"{sweep_yaml}: a {file.config['method']} sweep of {count}, {n_agents} agents")
     with ExitStack() as stack:
-        group = stack.enter_context(AgentGroup())  # it loads while we prepare
+        group = stack.enter_context(AgentGroup())  # workers and server load while we prepare
+        wait_for_server = start_server(stack)
         # What follows loads wandb, torch and scikit-learn: seconds that a typo need not wait for.
         from agent.sweep import SweepJob, open_sweep, work_off  # noqa: PLC0415
         from agent.worksite import prepare_caches, prepare_data  # noqa: PLC0415
 
         folder = prepare_data(data_dir, console)
         prepare_caches(file, folder, console)
-        server = enter_server(stack, console)
+        server = enter_server(stack, console, wait_for_server)
         job = SweepJob(file, folder, server, n_agents)
         path = open_sweep(job, console)
         try:
@@ -100,9 +95,13 @@ def run(  # one parameter an option
             console.print(f"  bpsweep run {sweep_yaml}", highlight=False)
             raise typer.Exit(130) from None
         if with_controls:
+            from agent.planned import Beside, run_controls  # noqa: PLC0415
+
             how = Beside(folder, agents, f"bpsweep controls {path}", console)
             run_controls(path, 1, [], how)
-        print_findings(examine(judge_sweep(path, target)), console)
+        from agent.judging import print_verdict  # noqa: PLC0415
+
+        print_verdict(path, target, console)
     console.print(f"This table again: bpsweep report {path}", highlight=False)
     if server.embedded:
         console.print("The runs in a browser: bpsweep serve", highlight=False)
@@ -126,6 +125,8 @@ def main() -> None:
     except (AgentError, DataError, ReportError) as error:
         print(f"bpsweep: {error}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        gc.freeze()  # else Python searches all it holds for cycles before it ends: half a second
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agent.cli_verdict import enter_server
 from agent.doctor import describe, examine
+from agent.entrance import enter_server
 
 app = typer.Typer()
 

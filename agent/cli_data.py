@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -25,13 +25,13 @@ from data.audit_text import format_audit
 from data.cache import CacheSettings, build_cache
 from data.catalog import Catalog, Subset, read_catalog, select
 from data.errors import DataError
-from data.fetch import FetchProgress, fetch_subset, plan_fetch
-from data.fetcher import FetchSettings
-from data.gallery import GallerySettings, draw_gallery
 from data.geometry import GEOMETRIES, Geometry
 from data.labels import TASKS
 from data.splits import SPLITS, make_split, write_split
 from data.synthetic import SyntheticSettings, make_synthetic
+
+if TYPE_CHECKING:
+    from data.fetch import FetchProgress
 
 app = typer.Typer(
     no_args_is_help=True, help="Images and labels: fetch, make, cache, split, audit, show."
@@ -100,6 +100,9 @@ def fetch_command(
     ] = False,
 ) -> None:
     """Fetch the real images from the public bucket; a second call fetches what is missing."""
+    from data.fetch import fetch_subset, plan_fetch  # noqa: PLC0415  # boto3 takes a while to load
+    from data.fetcher import FetchSettings  # noqa: PLC0415
+
     with _errors():
         folder = data_dir or home.fetched_data_dir()
         settings = FetchSettings(endpoint_url, with_masks, accept_changed_labels)
@@ -196,6 +199,8 @@ def show_command(  # noqa: PLR0913, PLR0917  # one parameter an option
     ] = False,
 ) -> None:
     """Draw a gallery of cells by condition at one scale, with foci counts."""
+    from data.gallery import GallerySettings, draw_gallery  # noqa: PLC0415  # and matplotlib too
+
     with _errors():
         counted = draw_gallery(
             _read_subset(data_dir, subset), out, GallerySettings(n_cells, seed, beside, outline)
@@ -221,7 +226,7 @@ def _errors() -> Iterator[None]:
 
 
 @contextmanager
-def _bytes_bar() -> Iterator[Callable[[FetchProgress], None]]:
+def _bytes_bar() -> Iterator[Callable[["FetchProgress"], None]]:
     """A progress bar of files and bytes with rate and time left."""
     console = Console(stderr=True)
     columns = (
@@ -235,7 +240,7 @@ def _bytes_bar() -> Iterator[Callable[[FetchProgress], None]]:
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("fetching", total=None, n_done=0, n_files="?")
 
-        def show(state: FetchProgress) -> None:
+        def show(state: "FetchProgress") -> None:
             bar.update(
                 task,
                 completed=state.bytes_done,

@@ -3,39 +3,18 @@
 import json
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from agent import home
-from agent.agents import default_n_agents
-from agent.errors import AgentError
-from agent.local_server import ServerAddress, named_server, running_server
-from data.errors import DataError
-from report.compare import compare_models
-from report.compare_table import (
-    draw_comparison,
-    explain_comparison,
-    list_comparison,
-    write_markdown,
-)
-from report.findings import Findings, examine, list_findings, tell
-from report.html import Extras, write_html
-from report.intervals import DEFAULT_LEVEL
-from report.scores import ACCURACY
-from report.table import draw_table, write_csv, write_json, write_latex
-from report.verdict import Verdict, judge
+from agent.entrance import enter_server
+from report.scores import ACCURACY, DEFAULT_LEVEL
 
-if TYPE_CHECKING:  # these load wandb, torch and scikit-learn: seconds that a typo need not wait for
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from agent.controls import Plan
-    from report.html_cells import CellPicture
+# What a command needs is imported in it: wandb, torch, scipy and scikit-learn take seconds, which
+# `--help`, a typo, and a sweep that starts its workers need not wait for.
 
 app = typer.Typer()
 
@@ -56,33 +35,6 @@ Target = Annotated[
 ]
 MetricName = Annotated[str, typer.Option(help="accuracy, jaccard or hamming.")]
 Level = Annotated[float, typer.Option(help="Confidence of the intervals.")]
-
-
-def enter_server(stack: ExitStack, console: Console) -> ServerAddress:
-    """Give the server that the environment names, else the embedded one for the block's length."""
-    if (server := named_server(home.store_dir())) is not None:
-        console.print(f"W&B server: {server.url}")
-    else:
-        server = stack.enter_context(running_server(home.store_dir()))
-        console.print(f"Embedded server: {server.url} (this machine only)")
-    os.environ.update(server.environment)
-    return server
-
-
-def judge_sweep(
-    path: str, target: float | None, metric: str = ACCURACY.name, level: float = DEFAULT_LEVEL
-) -> Verdict:
-    """Read a sweep from the server and judge it."""
-    from agent.tracking.sweeps import read_sweep  # noqa: PLC0415
-
-    return judge(read_sweep(path), target, metric, level)
-
-
-def print_findings(findings: Findings, console: Console) -> None:
-    """Print the table of configurations and what is to be said of it."""
-    console.print(draw_table(findings.verdict))
-    for line in tell(findings):
-        console.print(line, highlight=False)
 
 
 @app.command()
@@ -110,6 +62,10 @@ def report(  # noqa: PLR0913, PLR0917  # one parameter an option
     data_dir: DataDir = None,
 ) -> None:
     """Say which configurations of a sweep reach the target, with what confidence, and why."""
+    from agent.judging import judge_sweep, print_findings, write_files  # noqa: PLC0415
+    from report.findings import examine, list_findings  # noqa: PLC0415
+    from report.table import write_csv, write_json, write_latex  # noqa: PLC0415
+
     console = Console()
     with ExitStack() as stack:
         enter_server(stack, console)
@@ -117,62 +73,17 @@ def report(  # noqa: PLR0913, PLR0917  # one parameter an option
         print_findings(findings, console)
         page = None
         if html_file is not None:
-            page = _write_page(findings, compare_with or [], home.data_dir(data_dir), console)
+            from agent.page import write_page  # noqa: PLC0415
+
+            page = write_page(findings, compare_with or [], home.data_dir(data_dir), console)
     verdict = findings.verdict
-    _write_files(
+    write_files(
         console,
         (html_file, page),
         (json_file, write_json(verdict, list_findings(findings))),
         (csv_file, write_csv(verdict)),
         (latex_file, write_latex(verdict)),
     )
-
-
-def _write_files(console: Console, *pairs: tuple[Path | None, str | None]) -> None:
-    """Write each text to its file, where one was named."""
-    for file, text in pairs:
-        if file is not None and text is not None:
-            file.write_text(text, encoding="utf-8")
-            console.print(f"Written: {file}", highlight=False)
-
-
-def _write_page(findings: Findings, others: list[str], data_dir: Path, console: Console) -> str:
-    from agent.tracking.sweeps import read_sweep  # noqa: PLC0415
-
-    comparison = None
-    if others:
-        comparison = compare_models([findings.verdict.sweep, *map(read_sweep, others)])
-    cells = _draw_cells(findings, data_dir, console)
-    foci = _count_foci(findings, data_dir, console)
-    return write_html(findings, Extras(cells, foci, comparison, datetime.now().astimezone()))
-
-
-def _count_foci(findings: Findings, data_dir: Path, console: Console) -> "NDArray[np.int64] | None":
-    """Count the foci of the winner's cells; a report without them is better than none."""
-    from agent.foci import count_foci  # noqa: PLC0415
-
-    winner = findings.verdict.best.run
-    if winner.predictions is None:
-        return None
-    try:
-        return count_foci(winner, data_dir)
-    except (AgentError, DataError) as error:
-        console.print(f"No foci counted: {error}", highlight=False)
-        return None
-
-
-def _draw_cells(findings: Findings, data_dir: Path, console: Console) -> "list[CellPicture]":
-    """Draw cells of the winner; a report without them is better than none."""
-    from agent.cells import draw_cells  # noqa: PLC0415
-    from agent.tracking.weights import fetch_weights  # noqa: PLC0415
-
-    verdict = findings.verdict
-    try:
-        weights = fetch_weights(verdict.sweep.path, verdict.best.run.id)
-        return draw_cells(verdict.best.run, weights, data_dir)
-    except (AgentError, DataError) as error:
-        console.print(f"No pictures of cells: {error}", highlight=False)
-        return []
 
 
 @app.command()
@@ -191,78 +102,16 @@ def controls(  # one parameter an option
 
     Those that are there already are not run again; interrupted, the same command goes on.
     """
+    from agent.judging import print_verdict  # noqa: PLC0415
+    from agent.planned import Beside, run_controls  # noqa: PLC0415
+
     console = Console()
     with ExitStack() as stack:
         enter_server(stack, console)
         command = f"bpsweep controls {sweep}"
         how = Beside(home.data_dir(data_dir), agents, command, console)
         run_controls(sweep, best, only or [], how)
-        print_findings(examine(judge_sweep(sweep, target)), console)
-
-
-@dataclass(frozen=True)
-class Beside:
-    """How runs beside a sweep are to be made.
-
-    Args:
-        data_dir: The image folder.
-        n_agents: Runs at once; None for as many as suit the machine.
-        command: What goes on with them after an interruption.
-        console: Where progress is shown.
-    """
-
-    data_dir: Path
-    n_agents: int | None
-    command: str
-    console: Console
-
-
-def run_controls(sweep: str, n_best: int, only: list[str], how: Beside) -> None:
-    """Run what is not there yet of the controls of the best configurations."""
-    from agent.controls import Plan, check_names, plan_controls  # noqa: PLC0415
-    from agent.replicate import choose_best  # noqa: PLC0415
-
-    names = check_names(only)
-    verdict = judge_sweep(sweep, None)
-    plan = Plan()
-    for row in choose_best(verdict, n_best):
-        plan += plan_controls(verdict.sweep, row.run, names, how.data_dir)
-    _carry_out(plan, verdict.sweep.path, "Controls", how)
-
-
-def _carry_out(plan: "Plan", path: str, label: str, how: Beside) -> None:
-    """Train the planned runs.
-
-    Raises:
-        typer.Exit: Interrupted; the command that goes on is printed.
-    """
-    from agent.beside import Worksite, train_beside  # noqa: PLC0415
-
-    for reason in plan.skipped:
-        how.console.print(f"[yellow]Skipped[/yellow] {reason}", highlight=False)
-    there = f", {plan.n_there} there already" if plan.n_there else ""
-    n_runs = len(plan.specs)
-    how.console.print(f"{label} of sweep {path}: {n_runs} to run{there}.", highlight=False)
-    environment = {
-        **os.environ,
-        "BPSWEEP_HOME": str(home.home()),
-        "BPSWEEP_DATA_DIR": str(how.data_dir.resolve()),
-        "WANDB_DIR": str(home.home()),
-    }
-    log_dir = home.home() / "logs" / path.replace("/", "-")
-    site = Worksite(environment, log_dir, how.n_agents or default_n_agents(n_runs))
-    try:
-        n_finished = train_beside(plan.specs, site, how.console, label)
-    except KeyboardInterrupt:
-        how.console.print("Stopped. This goes on with what is left:")
-        how.console.print(f"  {how.command}", highlight=False)
-        raise typer.Exit(130) from None
-    if n_finished < n_runs:
-        how.console.print(
-            f"[yellow]{n_runs - n_finished} of {n_runs} did not finish[/yellow]; what they said "
-            f"is in {log_dir}. `{how.command}` runs them again.",
-            highlight=False,
-        )
+        print_verdict(sweep, target, console)
 
 
 @app.command()
@@ -278,6 +127,8 @@ def replicate(  # one parameter an option
 
     Those that are there already are not run again; interrupted, the same command goes on.
     """
+    from agent.judging import judge_sweep, print_verdict  # noqa: PLC0415
+    from agent.planned import Beside, carry_out  # noqa: PLC0415
     from agent.replicate import plan_replicates  # noqa: PLC0415
 
     console = Console()
@@ -287,8 +138,8 @@ def replicate(  # one parameter an option
         command = f"bpsweep replicate {sweep} --top {top} --seeds {seeds}"
         how = Beside(home.data_dir(data_dir), agents, command, console)
         plan = plan_replicates(verdict, top, seeds, how.data_dir)
-        _carry_out(plan, verdict.sweep.path, "Replicates", how)
-        print_findings(examine(judge_sweep(sweep, target)), console)
+        carry_out(plan, verdict.sweep.path, "Replicates", how)
+        print_verdict(sweep, target, console)
 
 
 @app.command()
@@ -302,6 +153,7 @@ def evaluate(
 ) -> None:
     """Measure the winner on the untouched test part, once, from the weights it kept."""
     from agent.evaluate import check_unused, evaluate_winner  # noqa: PLC0415
+    from agent.judging import judge_sweep, print_verdict  # noqa: PLC0415
     from agent.tracking.weights import fetch_weights  # noqa: PLC0415
 
     console = Console()
@@ -313,7 +165,7 @@ def evaluate(
         weights = fetch_weights(record.path, winner.id)
         os.environ["WANDB_DIR"] = str(home.home())
         evaluate_winner(record, winner, settings, weights, home.data_dir(data_dir))
-        print_findings(examine(judge_sweep(sweep, target)), console)
+        print_verdict(sweep, target, console)
 
 
 @app.command()
@@ -328,7 +180,15 @@ def compare(
     ] = None,
 ) -> None:
     """Set LeNet-5 against the MLP on the same cells: published configurations, and each's best."""
+    from agent.judging import write_files  # noqa: PLC0415
     from agent.tracking.sweeps import read_sweep  # noqa: PLC0415
+    from report.compare import compare_models  # noqa: PLC0415
+    from report.compare_table import (  # noqa: PLC0415
+        draw_comparison,
+        explain_comparison,
+        list_comparison,
+        write_markdown,
+    )
 
     console = Console()
     with ExitStack() as stack:
@@ -339,4 +199,4 @@ def compare(
     for line in explain_comparison(found):
         console.print(line, highlight=False)
     document = json.dumps(list_comparison(found), indent=2, allow_nan=False) + "\n"
-    _write_files(console, (json_file, document), (markdown_file, write_markdown(found)))
+    write_files(console, (json_file, document), (markdown_file, write_markdown(found)))

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,13 +64,21 @@ def find_server(store: Path) -> ServerAddress | None:
 def running_server(store: Path) -> Iterator[ServerAddress]:
     """Give the embedded server of a store: the one that runs, else one started for this block.
 
-    One started here hands out again by itself what crashed, so that no configuration is lost.
-
     Raises:
         ServerError: It does not start; its last lines are in the message.
     """
+    with starting_server(store) as wait:
+        yield wait()
+
+
+@contextmanager
+def starting_server(store: Path) -> Iterator[Callable[[], ServerAddress]]:
+    """Have the embedded server of a store run for this block; give what waits until it answers.
+
+    One started here hands out again by itself what crashed, so that no configuration is lost.
+    """
     if (found := find_server(store)) is not None:
-        yield found
+        yield lambda: found
         return
     store.mkdir(parents=True, exist_ok=True)
     log_path = store / "server.log"
@@ -83,12 +91,17 @@ def running_server(store: Path) -> Iterator[ServerAddress]:
             start_new_session=True,
         )
     try:
-        yield _await_server(store, process, log_path)
+        yield lambda: _await_server(store, process, log_path)
     finally:
         _end(process)
 
 
 def _await_server(store: Path, process: subprocess.Popen[bytes], log_path: Path) -> ServerAddress:
+    """Wait until it answers.
+
+    Raises:
+        ServerError: It does not start; its last lines are in the message.
+    """
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if (found := find_server(store)) is not None:

@@ -18,7 +18,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from data.catalog import Catalog, format_meta
 from data.errors import SplitError
@@ -105,6 +104,9 @@ Part = tuple[Rows, Rows, Rows]  # train, val, test
 
 
 def _split_images(particles: Texts, seed: int, with_test: bool) -> Part:
+    # Takes half a second to load, which every other command of ours need not wait for.
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+
     def divide(rows: Rows, share: float) -> tuple[Rows, Rows]:
         train, other = train_test_split(
             rows, test_size=share, random_state=seed, stratify=particles[rows]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report.confusion import name_vector
-from report.intervals import DEFAULT_LEVEL, Interval, find_interval, naive_interval, resample_mean
+from report.intervals import Interval, find_interval, naive_interval, resample_mean
 from report.predictions import Predictions, Texts
-from report.scores import ACCURACY, Scores, decide_cells, score_cells
+from report.scores import ACCURACY, DEFAULT_LEVEL, Scores, decide_cells, score_cells
 from report.wells import code_wells
 
 N_MISTAKES: Final = 6

@@ -8,11 +8,11 @@ import numpy as np
 
 from report import metrics
 from report.configurations import Configuration, find_best_epoch
+from report.errors import ReportError
 from report.estimates import Estimate, SeedVariance, estimate_all, find_predictions
-from report.goals import ReportError
-from report.intervals import DEFAULT_LEVEL, Interval, find_interval, resample_difference
+from report.intervals import Interval, find_interval, resample_difference
 from report.records import RunRecord, SweepRecord
-from report.scores import METRICS, Metric, stack_scores
+from report.scores import DEFAULT_LEVEL, METRICS, Metric, stack_scores
 
 LENET, MLP = "LeNet-5", "MLP"
 _FAMILY: Final = {"lenet5": LENET, "mlp": MLP, "sklearn-mlp": MLP}

@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from report.intervals import DEFAULT_LEVEL, Draws, Interval
-from report.scores import ACCURACY, METRICS, Metric
+from report.errors import ReportError
+from report.intervals import Draws, Interval
+from report.scores import ACCURACY, DEFAULT_LEVEL, METRICS, Metric
 
 Status = Literal["reached", "likely", "not reached", "no result"]
-
-
-class ReportError(ValueError):
-    """A sweep, or a question about it, that no verdict can be given on."""
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import binomtest
 
-from report.scores import Scores
+from report.scores import DEFAULT_LEVEL, Scores
 from report.wells import Wells
 
-DEFAULT_LEVEL: Final = 0.95
 N_DRAWS: Final = 2000
 _MAX_VALUES = 64  # distinct scores up to which cells are drawn exactly, not as their normal limit
 

@@ -14,6 +14,9 @@ from report.wells import Wells, align_cells, code_wells
 
 Scores = NDArray[np.float64]
 
+DEFAULT_LEVEL: Final = 0.95
+"""Confidence of intervals where nobody asks for another."""
+
 
 @dataclass(frozen=True)
 class Metric:

@@ -6,16 +6,17 @@ from typing import Any, Final
 
 from report import metrics
 from report.configurations import Configuration, find_best_epoch, group_runs
+from report.errors import ReportError
 from report.estimates import Estimate, Replicates, SeedVariance, estimate_all, pool_seed_variance
-from report.goals import Goal, ReportError, Status, set_goal
-from report.intervals import DEFAULT_LEVEL, Interval
+from report.goals import Goal, Status, set_goal
+from report.intervals import Interval
 from report.records import RunRecord, SweepRecord
-from report.scores import ACCURACY, METRICS, Metric
+from report.scores import ACCURACY, DEFAULT_LEVEL, METRICS, Metric
 from report.wells import group_wells
 
 DEFAULT_TARGET: Final = ACCURACY.default_target
 
-__all__ = ["DEFAULT_TARGET", "ReportError", "Row", "Verdict", "judge"]
+__all__ = ["DEFAULT_TARGET", "Row", "Verdict", "judge"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from report_support import make_cells, make_run, say
 
 from report.compare import compare_models
 from report.compare_table import explain_comparison, list_comparison, write_markdown
-from report.goals import ReportError
+from report.errors import ReportError
 from report.records import SweepRecord
 
 CELLS = make_cells()

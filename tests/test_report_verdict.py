@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from report.confusion import count_confusion
+from report.errors import ReportError
 from report.records import RunRecord, SweepRecord
 from report.table import describe, write_csv, write_json
-from report.verdict import ReportError, judge
+from report.verdict import judge
 
 
 def make_run(batch_size: int, accuracies: list[float], state: str = "finished", **config):

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from report import metrics
+from report.errors import ReportError
 from report.figures.importance import draw_importance, draw_interaction
-from report.goals import ReportError
 from report.importance import weigh_parameters
 from report.predictions import FILE_NAME, Predictions
 from report.records import CONTROL, REPLICATE, TEST, TRAIN, RunRecord, SweepRecord
