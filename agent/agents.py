@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -29,12 +29,14 @@ class Order:
         sweep: "entity/project/sweep".
         environment: Variables for the wandb client and for the runs.
         log_paths: One log file for each worker.
+        inputs: Settings of runs to come, whose inputs all workers are to have from the start.
         n_stacked: How many runs each takes at once; None leaves it to the device.
     """
 
     sweep: str
     environment: Mapping[str, str]
     log_paths: Sequence[str]
+    inputs: Sequence[Mapping[str, Any]] = ()
     n_stacked: int | None = None
 
     def write(self) -> bytes:
@@ -71,19 +73,9 @@ class AgentGroup:
     ) -> None:
         self.stop()
 
-    def begin(
-        self, sweep_path: str, n_agents: int, environment: Mapping[str, str], log_dir: Path
-    ) -> None:
-        """Have a sweep worked on.
-
-        Args:
-            sweep_path: "entity/project/sweep".
-            n_agents: By how many workers.
-            environment: Variables for the wandb client and for the runs.
-            log_dir: Folder for one log file a worker.
-        """
-        self.log_paths = [log_dir / f"agent-{i + 1}.log" for i in range(n_agents)]
-        order = Order(sweep_path, environment, [str(path) for path in self.log_paths])
+    def begin(self, order: Order) -> None:
+        """Have a sweep worked on."""
+        self.log_paths = [Path(path) for path in order.log_paths]
         assert self._foreman.stdin is not None
         self._has_begun = True
         self._foreman.stdin.write(order.write())

@@ -125,6 +125,7 @@ class TorchEngine:
             self._optimizer.step()
             loss_sum += loss.item() * len(batch.images)
             n_images += len(batch.images)
+            del batch  # its memory is the next one's
         return loss_sum / n_images
 
     def _loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

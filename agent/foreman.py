@@ -1,8 +1,9 @@
 """`python -m agent.foreman`: loads what all workers need once, then splits into them.
 
-Torch, wandb and scikit-learn take seconds to load and a few hundred megabytes; workers that are
-forks of one process share both. It starts before the sweep exists, says nothing to anybody, and
-waits for its order: one line of JSON on its standard input.
+Torch, wandb and scikit-learn take seconds to load and a few hundred megabytes, and so do labels
+and splits of a large set; workers that are forks of one process share all of it. It starts before
+the sweep exists, says nothing to anybody, and waits for its order: one line of JSON on its standard
+input.
 """
 
 import atexit
@@ -18,8 +19,17 @@ import warnings
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
+
 from agent.agents import Order
+from agent.config import RunConfig
+from agent.errors import AgentError
+from agent.pictures import draw_confusion
+from agent.tracking.late import load_late_parts
+from agent.warm_inputs import WarmInputs
 from agent.worker import run_worker
+from data.errors import DataError
+from report.confusion import count_confusion
 
 MAX_RESTARTS = 3
 """How often a worker that was killed or has crashed is replaced."""
@@ -30,8 +40,8 @@ _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 class Foreman:
     """Forks workers and waits for them; one that a signal ended is replaced a few times."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
+    def __init__(self, order: Order, inputs: WarmInputs) -> None:
+        self._order, self._inputs = order, inputs
         self._workers: dict[int, int] = {}  # process id -> number of the worker
         self._n_restarts = [0] * len(order.log_paths)
         self._is_leaving = False
@@ -56,7 +66,7 @@ class Foreman:
             warnings.simplefilter("ignore", DeprecationWarning)
             process_id = os.fork()
         if process_id == 0:
-            _become_worker(self._order, number)
+            _become_worker(self._order, number, self._inputs)
         self._workers[process_id] = number
 
     def _pass_on(self, signum: int, frame: FrameType | None) -> None:
@@ -66,7 +76,7 @@ class Foreman:
                 os.kill(process_id, signum)
 
 
-def _become_worker(order: Order, number: int) -> None:
+def _become_worker(order: Order, number: int, inputs: WarmInputs) -> None:
     """Be a worker, with a log of its own, to the end of this process."""
     status = EXIT_BROKEN
     try:
@@ -77,7 +87,7 @@ def _become_worker(order: Order, number: int) -> None:
         log = os.open(order.log_paths[number], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        status = run_worker(order.sweep, n_stacked=order.n_stacked)
+        status = run_worker(order.sweep, n_stacked=order.n_stacked, inputs=inputs)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -87,15 +97,32 @@ def _become_worker(order: Order, number: int) -> None:
         os._exit(status)
 
 
+def load_fonts() -> None:
+    """Draw nothing in particular, for matplotlib loads its fonts when it first draws."""
+    labels = np.eye(2, dtype=np.uint8)
+    draw_confusion(count_confusion(labels, labels, ("a", "b")), "fonts")
+
+
+def load_inputs(order: Order) -> WarmInputs:
+    """Load the inputs that the order names; a run will say what is wrong with them."""
+    inputs = WarmInputs()
+    for settings in order.inputs:
+        with contextlib.suppress(AgentError, DataError):
+            inputs.load(RunConfig(**settings))
+    return inputs
+
+
 def main() -> None:
     """Wait for the order and carry it out; without one, go."""
+    load_late_parts()
+    load_fonts()
     line = sys.stdin.readline()
     if line:
         order = Order(**json.loads(line))
         os.environ.update(order.environment)
         for path in order.log_paths:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Foreman(order).work()
+        Foreman(order, load_inputs(order)).work()
 
 
 if __name__ == "__main__":

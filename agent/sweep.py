@@ -1,6 +1,7 @@
 """One sweep worked off: created or taken up again, agents started, watched, and judged."""
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,14 @@ from rich.console import Console
 from rich.live import Live
 
 from agent import home
-from agent.agents import AgentGroup
+from agent.agents import AgentGroup, Order
 from agent.errors import TrackingError
 from agent.local_server import ServerAddress
 from agent.progress import describe_end, draw_progress
 from agent.server_calls import retry_sweep
 from agent.sweepfile import SweepFile
 from agent.tracking.sweeps import SweepProgress, create_sweep, watch_sweep
+from agent.warm_inputs import N_KEPT, OF_INPUTS
 
 POLL_S = 2.0
 OVER = ("FINISHED", "CANCELED", "STOPPED", "CRASHED", "FAILED")
@@ -89,7 +91,14 @@ def work_off(job: SweepJob, path: str, agents: AgentGroup, console: Console) -> 
     An interruption ends agents and runs before it goes on to the caller.
     """
     log_dir = home.home() / "logs" / path.replace("/", "-")
-    agents.begin(path, job.n_agents, job.environment, log_dir)
+    agents.begin(
+        Order(
+            sweep=path,
+            environment=job.environment,
+            log_paths=[str(log_dir / f"agent-{i + 1}.log") for i in range(job.n_agents)],
+            inputs=list(itertools.islice(job.file.combinations(OF_INPUTS), N_KEPT)),
+        )
+    )
     before = watch_sweep(path)
     try:
         with Live(console=console, transient=True) as live:

@@ -197,6 +197,7 @@ def until_told(batches: Iterable[Batch], must_stop: Question) -> Iterator[Batch]
         if must_stop():
             raise KeyboardInterrupt
         yield batch
+        del batch  # its memory is the next one's
 
 
 def _accuracy(result: EpochResult) -> float:

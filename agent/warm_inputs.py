@@ -12,6 +12,8 @@ N_KEPT = 4
 OF_TRAINING = {"model", "epochs", "learning_rate", "weight_decay"}
 OF_BATCHES = {"batch_size", "seed", "augment"}
 """Settings that change nothing of what a run is given, and those that change only its batches."""
+OF_INPUTS = ("task", "subset", "split", "test_part", "image_size", "geometry", "normalize")
+"""Those that a run's inputs follow from."""
 
 
 class WarmInputs:

@@ -45,13 +45,20 @@ class Worker:
         n_runs: How many to train at most.
         n_stacked: How many to take at once; those that differ in learning rate, weight decay,
             seed and epochs alone are trained as one network where that is faster.
+        inputs: What is loaded already.
     """
 
-    def __init__(self, queue: SweepQueue, n_runs: int | None = None, n_stacked: int = 1) -> None:
+    def __init__(
+        self,
+        queue: SweepQueue,
+        n_runs: int | None = None,
+        n_stacked: int = 1,
+        inputs: WarmInputs | None = None,
+    ) -> None:
         self._queue = queue
         self._n_left = n_runs
         self._n_stacked = n_stacked
-        self._load = WarmInputs().load
+        self._load = (inputs or WarmInputs()).load
         self._closing: deque[Future[None]] = deque()
         self._n_failed = 0  # in a row
         self._n_since_renewal = 0
@@ -168,8 +175,15 @@ def choose_stack(queue: SweepQueue) -> int:
     return GPU_STACK if queue.is_orderly else GPU_STACK_LEARNING
 
 
-def run_worker(sweep: str, n_runs: int | None = None, n_stacked: int | None = None) -> int:
+def run_worker(
+    sweep: str,
+    n_runs: int | None = None,
+    n_stacked: int | None = None,
+    inputs: WarmInputs | None = None,
+) -> int:
     """Train runs of a sweep in this process until none is left; return the exit status.
+
+    The arguments are those of Worker; without `n_stacked` the device decides.
 
     SIGINT and SIGTERM end the run at work with what it has; the second one ends all at once.
 
@@ -178,7 +192,7 @@ def run_worker(sweep: str, n_runs: int | None = None, n_stacked: int | None = No
     """
     keep_freed_memory()
     queue = SweepQueue(sweep)
-    worker = Worker(queue, n_runs, n_stacked or choose_stack(queue))
+    worker = Worker(queue, n_runs, n_stacked or choose_stack(queue), inputs)
 
     def leave(signum: int, frame: FrameType | None) -> None:
         worker.leave()

@@ -46,7 +46,7 @@ def test_imports_point_one_way(folder: str) -> None:
             "wandb",
             {
                 f"agent/tracking/{name}.py"
-                for name in ("queue", "run", "sweeps", "trouble", "weights")
+                for name in ("late", "origin", "queue", "run", "sweeps", "trouble", "weights")
             },
         ),
         ("tifffile", {"data/images.py"}),

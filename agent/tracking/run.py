@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from agent.errors import TrackingError
 from agent.tracking.address import server_url
+from agent.tracking.origin import known_settings, list_packages, remember
 from agent.tracking.trouble import TROUBLE
 from report import metrics
 from report.confusion import Confusion
@@ -21,6 +22,7 @@ from report.predictions import FILE_NAME, Predictions, write_predictions
 from report.records import TRAIN
 
 PROVENANCE = "provenance"
+REQUIREMENTS = "requirements.txt"
 ERROR = "error"
 """Where a run's summary says why it failed."""
 INIT_TIMEOUT_S = 60.0
@@ -102,6 +104,7 @@ class TrackedRun:
             reinit="create_new",
             console="off",
             stop_fn=lambda: stop.set(),  # noqa: PLW0108  # settings are copied, a lambda is not
+            **known_settings(),
         )
         if spec.sweep_id is not None:
             settings.sweep_id = spec.sweep_id
@@ -125,6 +128,8 @@ class TrackedRun:
                 f"the W&B server {server_url()} does not answer, so the run was not started: "
                 f"{error}. Is it running (`bpsweep serve`)? Is WANDB_BASE_URL right?"
             ) from error
+        remember(self._run.settings)
+        self._save_text(REQUIREMENTS, list_packages())
         self._run.define_metric(metrics.EPOCH)
         self._run.define_metric("*", step_metric=metrics.EPOCH)
 
@@ -199,8 +204,11 @@ class TrackedRun:
 
     def save_predictions(self, predictions: Predictions) -> None:
         """Keep what the best epoch says of every cell as a file of the run."""
-        path = Path(self._run.dir) / FILE_NAME
-        path.write_text(write_predictions(predictions), encoding="utf-8")
+        self._save_text(FILE_NAME, write_predictions(predictions))
+
+    def _save_text(self, name: str, text: str) -> None:
+        path = Path(self._run.dir) / name
+        path.write_text(text, encoding="utf-8")
         self._run.save(path, base_path=self._run.dir, policy="now")
 
     def save_artifact(self, folder: Path, metadata: Mapping[str, Any]) -> None:
