@@ -120,9 +120,9 @@ class TorchEngine:
         loss_sum, n_images = 0.0, 0
         for batch in batches:
             loss = self._loss(torch.from_numpy(batch.images), torch.from_numpy(batch.labels))
-            self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
             self._optimizer.step()
+            self._optimizer.zero_grad()  # at once: the next step has use for their memory
             loss_sum += loss.item() * len(batch.images)
             n_images += len(batch.images)
             del batch  # its memory is the next one's

@@ -35,18 +35,15 @@ def read_pss(process: psutil.Process) -> int:
 
 
 def list_agents() -> list[psutil.Process]:
-    """What `bpsweep run` has started, but for the server: agents and what they have started."""
-    left, found = psutil.Process().children(), []
-    while left:
-        process = left.pop()
+    """The foreman that `bpsweep run` has started, its workers, and what they have started."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
         try:
-            command = " ".join(process.cmdline())
-            if "-m server" not in command:
-                left += process.children()
-                found += [] if "agent.cli run" in command else [process]
+            if "agent.foreman" in process.cmdline():
+                found += [process, *process.children()]
         except psutil.NoSuchProcess:
             continue
-    return found
+    return list({process.pid: process for process in found}.values())
 
 
 def run_agents(n_agents: int, file: Path, images: Path, work_dir: Path) -> float:

@@ -93,8 +93,35 @@ def _apply_torch(images: torch.Tensor, weights: Weights) -> torch.Tensor:
 
 
 def _apply_compiled(library: ctypes.CDLL, images: torch.Tensor, weights: Weights) -> torch.Tensor:
-    features: torch.Tensor = _Pairs.apply(library, images, *weights)  # type: ignore[no-untyped-call]
+    if torch.is_grad_enabled() and any(one.requires_grad for one in weights):
+        features: torch.Tensor = _Pairs.apply(library, images, *weights)  # type: ignore[no-untyped-call]
+        return features
+    features, *_ = _call_forward(library, images, weights, keeps=False)
     return features
+
+
+def _call_forward(
+    library: ctypes.CDLL, images: torch.Tensor, weights: Weights, keeps: bool
+) -> tuple[torch.Tensor, ...]:
+    """Return features (B, 16, S'', S'') and, where it keeps, what a backward pass needs.
+
+    That is the layer between the pairs, and which of four values was the greatest in either pair.
+    """
+    n_images, side = len(images), images.shape[2]
+    size = ((side - 4) // 2 - 4) // 2
+    features = images.new_empty(n_images, 16, size, size)
+    kept: tuple[torch.Tensor, ...] = ()
+    if keeps:
+        kept = (
+            images.new_empty(n_images, library.middle_stride(side)),
+            images.new_empty(n_images, library.codes_stride(side), dtype=torch.uint8),
+            images.new_empty(features.shape, dtype=torch.uint8),
+        )
+    given = [one.contiguous() for one in (images, *weights)]
+    pointers = [one.data_ptr() for one in (*given, features, *kept)]
+    pointers += [0] * (9 - len(pointers))  # nothing to keep without a backward pass
+    library.forward(pointers[0], n_images, side, *pointers[1:], torch.get_num_threads())
+    return features, *kept
 
 
 class _Pairs(torch.autograd.Function):
@@ -104,22 +131,9 @@ class _Pairs(torch.autograd.Function):
     def forward(
         ctx: Any, library: ctypes.CDLL, images: torch.Tensor, *weights: torch.Tensor
     ) -> torch.Tensor:
-        n_images, side = len(images), images.shape[2]
-        size = ((side - 4) // 2 - 4) // 2
-        given = [one.contiguous() for one in (images, *weights)]
-        features = images.new_empty(n_images, 16, size, size)
-        kept: tuple[torch.Tensor, ...] = ()
-        if any(ctx.needs_input_grad):
-            kept = (
-                images.new_empty(n_images, library.middle_stride(side)),
-                images.new_empty(n_images, library.codes_stride(side), dtype=torch.uint8),
-                images.new_empty(features.shape, dtype=torch.uint8),
-            )
-            ctx.library = library
-            ctx.save_for_backward(given[0], given[3], *kept)
-        pointers = [one.data_ptr() for one in (*given, features, *kept)]
-        pointers += [0] * (9 - len(pointers))  # nothing to keep without a backward pass
-        library.forward(pointers[0], n_images, side, *pointers[1:], torch.get_num_threads())
+        features, *kept = _call_forward(library, images, weights, keeps=True)
+        ctx.library = library
+        ctx.save_for_backward(images.contiguous(), weights[2].contiguous(), *kept)
         return features
 
     @staticmethod
