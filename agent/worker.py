@@ -14,7 +14,7 @@ from types import FrameType
 
 from agent.device import choose_device
 from agent.errors import DivergedError, TrackingError
-from agent.memory import keep_freed_memory
+from agent.memory import give_back_memory, keep_freed_memory
 from agent.stack import group_runs, train_group
 from agent.tracking.queue import Job, SweepQueue
 from agent.tracking.run import RunSpec
@@ -116,6 +116,7 @@ class Worker:
         for group in group_runs([trial.config for _, trial in opened]):
             some = [opened[i] for i in group]
             for i, outcome in train_group([trial.member() for _, trial in some]):
+                give_back_memory()
                 self._closing.append(pool.submit(self._close, *some[i], outcome))
 
     def _open(self, job: Job) -> Trial | None:
