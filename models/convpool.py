@@ -1,6 +1,7 @@
 """LeNet-5's two convolution-pool-ReLU pairs: compiled where that is possible, else torch."""
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -96,11 +97,11 @@ def _apply_compiled(library: ctypes.CDLL, images: torch.Tensor, weights: Weights
     if torch.is_grad_enabled() and any(one.requires_grad for one in weights):
         features: torch.Tensor = _Pairs.apply(library, images, *weights)  # type: ignore[no-untyped-call]
         return features
-    features, *_ = _call_forward(library, images, weights, keeps=False)
+    features, *_ = run_forward(library, images, weights, keeps=False)
     return features
 
 
-def _call_forward(
+def run_forward(
     library: ctypes.CDLL, images: torch.Tensor, weights: Weights, keeps: bool
 ) -> tuple[torch.Tensor, ...]:
     """Return features (B, 16, S'', S'') and, where it keeps, what a backward pass needs.
@@ -124,6 +125,34 @@ def _call_forward(
     return features, *kept
 
 
+def run_backward(
+    library: ctypes.CDLL,
+    images: torch.Tensor,
+    second: torch.Tensor,
+    kept: Sequence[torch.Tensor],
+    gradient: torch.Tensor,
+) -> list[torch.Tensor]:
+    """Return the gradients of all weights and biases.
+
+    Args:
+        library: The compiled step.
+        images: (B, 1, S, S), those of the forward pass.
+        second: The weights of the second convolution.
+        kept: What `run_forward` has kept.
+        gradient: (B, 16, S'', S'') of the features.
+
+    Raises:
+        MemoryError: There is no memory for the gradients of single images.
+    """
+    n_images, side = len(images), images.shape[2]
+    gradients = [images.new_empty(shape) for shape in _WEIGHT_SHAPES]
+    given = (images.contiguous(), second.contiguous(), *kept, gradient.contiguous())
+    pointers = [one.data_ptr() for one in (*given, *gradients)]
+    if not library.backward(pointers[0], n_images, side, *pointers[1:], torch.get_num_threads()):
+        raise MemoryError(f"no memory for the gradients of {n_images} images")
+    return gradients
+
+
 class _Pairs(torch.autograd.Function):
     """Both pairs at once, with the gradients of weights and biases."""
 
@@ -131,22 +160,13 @@ class _Pairs(torch.autograd.Function):
     def forward(
         ctx: Any, library: ctypes.CDLL, images: torch.Tensor, *weights: torch.Tensor
     ) -> torch.Tensor:
-        features, *kept = _call_forward(library, images, weights, keeps=True)
+        features, *kept = run_forward(library, images, weights, keeps=True)
         ctx.library = library
-        ctx.save_for_backward(images.contiguous(), weights[2].contiguous(), *kept)
+        ctx.save_for_backward(images, weights[2], *kept)
         return features
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        images, *kept = ctx.saved_tensors
-        n_images, side = len(images), images.shape[2]
-        gradients = [images.new_empty(shape) for shape in _WEIGHT_SHAPES]
-        given = (images, *kept, gradient.contiguous(), *gradients)
-        pointers = [one.data_ptr() for one in given]
-        done = ctx.library.backward(
-            pointers[0], n_images, side, *pointers[1:], torch.get_num_threads()
-        )
-        if not done:
-            raise MemoryError(f"no memory for the gradients of {n_images} images")
-        return None, None, *gradients
+        images, second, *kept = ctx.saved_tensors
+        return None, None, *run_backward(ctx.library, images, second, kept, gradient)

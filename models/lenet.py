@@ -4,9 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.convpool import conv_pool_relu_twice
 from models.errors import ModelError
-from models.linear import apply_linear
+from models.trunk import apply_trunk
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 32, 224
 
@@ -44,7 +43,6 @@ class LeNet5(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images (B, 1, S, S) float32 to logits (B, n_labels)."""
-        x = conv_pool_relu_twice(images, self.conv1, self.conv2)  # (B, 16, S'', S'')
-        x = functional.relu(apply_linear(x.flatten(1), self.fc1))
+        x = functional.relu(apply_trunk(images, self.conv1, self.conv2, self.fc1))  # (B, 120)
         x = functional.relu(self.fc2(x))
         return self.fc3(x)  # type: ignore[no-any-return]  # Module.__call__ is untyped

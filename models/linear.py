@@ -42,7 +42,7 @@ def can_use_onednn(inputs: torch.Tensor, layer: nn.Linear) -> bool:
     )
 
 
-def _multiply(
+def multiply(
     left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Return left (M, K) times right (N, K) transposed, and the bias (N,)."""
@@ -58,7 +58,7 @@ class _Linear(torch.autograd.Function):
         ctx: Any, inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
     ) -> torch.Tensor:
         ctx.save_for_backward(inputs, weight)
-        return _multiply(inputs, weight, bias)
+        return multiply(inputs, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -66,7 +66,7 @@ class _Linear(torch.autograd.Function):
         inputs, weight = ctx.saved_tensors
         needs_inputs = ctx.needs_input_grad[0]
         return (
-            _multiply(gradient, weight.t()) if needs_inputs else None,  # (B, I)
-            _multiply(gradient.t(), inputs.t()),  # (O, I)
+            multiply(gradient, weight.t()) if needs_inputs else None,  # (B, I)
+            multiply(gradient.t(), inputs.t()),  # (O, I)
             gradient.sum(0),
         )

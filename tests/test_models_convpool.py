@@ -13,6 +13,7 @@ from torch.nn import functional
 from models import ModelConfig, build_model, compiled, convpool
 from models.convpool import conv_pool_relu_twice, describe_step
 from models.linear import apply_linear, can_use_onednn
+from models.trunk import apply_trunk
 
 SHAPES = ((6, 1, 5, 5), (6,), (16, 6, 5, 5), (16,))
 
@@ -230,3 +231,22 @@ def test_a_large_linear_layer_is_the_one_of_float64(needs_inputs: bool) -> None:
     pairs += [(inputs.grad, inputs_exact.grad)] if needs_inputs else []
     for a, b in pairs:
         assert float((a - b).abs().max().detach()) <= 1e-5 * float(b.abs().max().detach())
+
+
+@needs_compiler
+def test_convolutions_and_linear_layer_as_one_step_are_those_of_float64() -> None:
+    network = build_model(ModelConfig("lenet5", image_size=64, n_labels=2, seed=0))
+    exact = build_model(ModelConfig("lenet5", image_size=64, n_labels=2, seed=0)).double()
+    images, labels = torch.rand(5, 1, 64, 64), torch.tensor([0, 1, 1, 0, 1])
+    for net, seen in ((network, images), (exact, images.double())):
+        logits = net(seen)
+        functional.cross_entropy(logits, labels).backward()
+    assert trunk_of(network, images).startswith("_Trunk")
+    for (name, a), (_, b) in zip(network.named_parameters(), exact.named_parameters(), strict=True):
+        error = float((a.grad - b.grad).abs().max())
+        assert error <= 1e-5 * float(b.grad.abs().max()), name
+
+
+def trunk_of(network: torch.nn.Module, images: torch.Tensor) -> str:
+    """Return the name of the step that the network's first part is in autograd's graph."""
+    return type(apply_trunk(images, network.conv1, network.conv2, network.fc1).grad_fn).__name__
