@@ -1,7 +1,6 @@
 """LeNet-5's two convolution-pool-ReLU pairs: compiled where that is possible, else torch."""
 
 import ctypes
-from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -97,39 +96,36 @@ def _apply_compiled(library: ctypes.CDLL, images: torch.Tensor, weights: Weights
     if torch.is_grad_enabled() and any(one.requires_grad for one in weights):
         features: torch.Tensor = _Pairs.apply(library, images, *weights)  # type: ignore[no-untyped-call]
         return features
-    features, *_ = run_forward(library, images, weights, keeps=False)
+    features, _ = run_forward(library, images, weights, keeps=False)
     return features
 
 
 def run_forward(
     library: ctypes.CDLL, images: torch.Tensor, weights: Weights, keeps: bool
-) -> tuple[torch.Tensor, ...]:
-    """Return features (B, 16, S'', S'') and, where it keeps, what a backward pass needs.
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return features (B, 16, S'', S'') and, where it keeps, what a backward pass needs, as bytes.
 
     That is the layer between the pairs, and which of four values was the greatest in either pair.
     """
     n_images, side = len(images), images.shape[2]
     size = ((side - 4) // 2 - 4) // 2
     features = images.new_empty(n_images, 16, size, size)
-    kept: tuple[torch.Tensor, ...] = ()
+    kept, addresses = None, [0, 0, 0]
     if keeps:
-        kept = (
-            images.new_empty(n_images, library.middle_stride(side)),
-            images.new_empty(n_images, library.codes_stride(side), dtype=torch.uint8),
-            images.new_empty(features.shape, dtype=torch.uint8),
-        )
+        sizes = _measure_kept(library, n_images, side)
+        kept = images.new_empty(sum(sizes), dtype=torch.uint8)
+        addresses = _locate_parts(kept, sizes)
     given = [one.contiguous() for one in (images, *weights)]
-    pointers = [one.data_ptr() for one in (*given, features, *kept)]
-    pointers += [0] * (9 - len(pointers))  # nothing to keep without a backward pass
+    pointers = [one.data_ptr() for one in (*given, features)] + addresses
     library.forward(pointers[0], n_images, side, *pointers[1:], torch.get_num_threads())
-    return features, *kept
+    return features, kept
 
 
 def run_backward(
     library: ctypes.CDLL,
     images: torch.Tensor,
     second: torch.Tensor,
-    kept: Sequence[torch.Tensor],
+    kept: torch.Tensor,
     gradient: torch.Tensor,
 ) -> list[torch.Tensor]:
     """Return the gradients of all weights and biases.
@@ -146,11 +142,32 @@ def run_backward(
     """
     n_images, side = len(images), images.shape[2]
     gradients = [images.new_empty(shape) for shape in _WEIGHT_SHAPES]
-    given = (images.contiguous(), second.contiguous(), *kept, gradient.contiguous())
-    pointers = [one.data_ptr() for one in (*given, *gradients)]
-    if not library.backward(pointers[0], n_images, side, *pointers[1:], torch.get_num_threads()):
+    images, second, gradient = (one.contiguous() for one in (images, second, gradient))
+    pointers = [
+        second.data_ptr(),
+        *_locate_parts(kept, _measure_kept(library, n_images, side)),
+        *(one.data_ptr() for one in (gradient, *gradients)),
+    ]
+    n_threads = torch.get_num_threads()
+    if not library.backward(images.data_ptr(), n_images, side, *pointers, n_threads):
         raise MemoryError(f"no memory for the gradients of {n_images} images")
     return gradients
+
+
+def _measure_kept(library: ctypes.CDLL, n_images: int, side: int) -> tuple[int, int, int]:
+    """Return the bytes of the layer between the pairs, and of the codes of either pair.
+
+    They are one block: several of different sizes, freed and taken again at every step, leave
+    holes in the heap that none of them fits.
+    """
+    size = ((side - 4) // 2 - 4) // 2
+    middle, codes = 4 * library.middle_stride(side), library.codes_stride(side)
+    return n_images * middle, n_images * codes, n_images * 16 * size * size
+
+
+def _locate_parts(kept: torch.Tensor, sizes: tuple[int, int, int]) -> list[int]:
+    start = kept.data_ptr()
+    return [start, start + sizes[0], start + sizes[0] + sizes[1]]
 
 
 class _Pairs(torch.autograd.Function):
@@ -160,13 +177,13 @@ class _Pairs(torch.autograd.Function):
     def forward(
         ctx: Any, library: ctypes.CDLL, images: torch.Tensor, *weights: torch.Tensor
     ) -> torch.Tensor:
-        features, *kept = run_forward(library, images, weights, keeps=True)
+        features, kept = run_forward(library, images, weights, keeps=True)
         ctx.library = library
-        ctx.save_for_backward(images, weights[2], *kept)
+        ctx.save_for_backward(images, weights[2], kept)
         return features
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        images, second, *kept = ctx.saved_tensors
+        images, second, kept = ctx.saved_tensors
         return None, None, *run_backward(ctx.library, images, second, kept, gradient)

@@ -47,7 +47,7 @@ class _Trunk(torch.autograd.Function):
         ctx: Any, library: ctypes.CDLL, images: torch.Tensor, *weights: torch.Tensor
     ) -> torch.Tensor:
         *pairs, weight, bias = weights
-        features, *kept = run_forward(library, images, tuple(pairs), keeps=True)
+        features, kept = run_forward(library, images, tuple(pairs), keeps=True)
         ctx.library, ctx.kept, ctx.shape = library, kept, features.shape
         features = features.flatten(1)
         ctx.save_for_backward(images, pairs[2], weight, features)
