@@ -55,7 +55,7 @@ class StackEngine:
             for views, config in zip(self._members, configs, strict=True)
         ]
         self._recorded: RecordedStep | None = None
-        self._uses_graphs = device.type == "cuda" and os.environ.get(GRAPHS) != "0"
+        self._record = record_graph if uses_graphs(device) else None
 
     def __len__(self) -> int:
         """Members."""
@@ -93,7 +93,7 @@ class StackEngine:
 
     def _step_through(self, batches: StackBatches, index: int, sums: torch.Tensor) -> Iterator[int]:
         """Take a step for every batch, adding to the sums of losses; give its number of images."""
-        if not (self._uses_graphs and isinstance(batches, ResidentBatches)):
+        if self._record is None or not isinstance(batches, ResidentBatches):
             for batch in batches.epoch(index):
                 self._step(batch, sums)
                 yield batch.images.shape[1]
@@ -103,7 +103,9 @@ class StackEngine:
                 self._step(batches.gather(plan), sums)
             else:
                 if self._recorded is None:
-                    self._recorded = RecordedStep(self._step, batches, plan, len(self))
+                    self._recorded = RecordedStep(
+                        self._step, batches, plan, len(self), self._record
+                    )
                 self._recorded.replay(plan, sums)
             yield plan.rows.shape[1]
 
@@ -151,14 +153,30 @@ class StackEngine:
         return {name: value.cpu().numpy().copy() for name, value in own.items()}
 
 
+def uses_graphs(device: torch.device) -> bool:
+    """Tell whether steps are recorded there."""
+    return device.type == "cuda" and os.environ.get(GRAPHS) != "0"
+
+
+def record_graph(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """Record what some work launches as a CUDA graph, without doing it; return what does it."""
+    graph = torch.cuda.CUDAGraph()
+    torch.cuda.synchronize(device)
+    with torch.cuda.graph(graph):
+        work()
+    replay: Callable[[], None] = graph.replay
+    return replay
+
+
 class RecordedStep:
-    """A step as a CUDA graph: the host says "again" and names the images, nothing else.
+    """A step that is launched as a whole: the host says "again" and names the images, that is all.
 
     Args:
         step: Takes a step on a batch, adding to sums of losses.
         batches: Gathers a batch on the device.
         plan: One of the batches to come, for its shape; it is not learnt from here.
         n_members: Number of sums.
+        record: Takes the step's work, returns what does it again.
     """
 
     def __init__(
@@ -167,21 +185,23 @@ class RecordedStep:
         batches: ResidentBatches,
         plan: Plan,
         n_members: int,
+        record: Callable[[Callable[[], None], torch.device], Callable[[], None]],
     ) -> None:
         moves = None if plan.moves is None else plan.moves.clone()
         self._plan = Plan(plan.rows.clone(), moves, plan.batch_size)
         device = plan.rows.device
         self._sums = torch.zeros(n_members, dtype=torch.float64, device=device)
-        self._graph = torch.cuda.CUDAGraph()
-        torch.cuda.synchronize(device)
-        with torch.cuda.graph(self._graph):
+
+        def work() -> None:
             self._sums.zero_()
             step(batches.gather(self._plan), self._sums)
+
+        self._replay = record(work, device)
 
     def replay(self, plan: Plan, sums: torch.Tensor) -> None:
         """Take a step on the batch of a plan of the recorded shape."""
         self._plan.rows.copy_(plan.rows)
         if self._plan.moves is not None and plan.moves is not None:
             self._plan.moves.copy_(plan.moves)
-        self._graph.replay()
+        self._replay()
         sums.add_(self._sums)

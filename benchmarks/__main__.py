@@ -18,7 +18,16 @@ from pathlib import Path
 from compare import HEADER, N_TURNS, Row, read_rows, show
 from machine import describe_machine
 
-NAMES = ("step", "published", "sweep", "sklearn_mlp", "scaling", "memory", "verdicts")
+NAMES = (
+    "step",
+    "published",
+    "sweep",
+    "run_cost",
+    "sklearn_mlp",
+    "scaling",
+    "memory",
+    "verdicts",
+)
 PACKAGES = ("torch", "numpy", "scikit-learn", "wandb", "optuna", "ray")
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"

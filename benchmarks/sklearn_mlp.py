@@ -6,7 +6,8 @@
 weight decay. A plain script is a process: it decodes the images to float64, standardises them,
 calls `fit`, and predicts the validation images. Ours are runs of one process after another, as a
 warm worker does them, each with the validation of every epoch; the first one pays for what they
-share. A turn is one configuration by either side. Memory is the greatest resident set of a
+share. Torch's MLP is the same network, in another such process. A turn is one configuration by
+every side. Memory is the greatest resident set of a
 process, pages of the cache included. Building the cache, once for all sweeps, is told beside it.
 """
 
@@ -38,7 +39,7 @@ from PIL import Image
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-from agent.config import RunConfig
+from agent.config import ModelName, RunConfig
 from agent.inputs import load_inputs
 from agent.memory import keep_freed_memory
 from agent.train import train
@@ -94,11 +95,11 @@ def start_script(request: Path, number: int) -> tuple[float, float]:
     return time_call(wait), peak
 
 
-def make_config(number: int, n_epochs: int) -> RunConfig:
+def make_config(number: int, n_epochs: int, model: ModelName = "sklearn-mlp") -> RunConfig:
     """The settings of one of our runs."""
     learning_rate, weight_decay = SETTINGS[number]
     return RunConfig(
-        model="sklearn-mlp",
+        model=model,
         subset="all-4h",
         split="image",
         image_size=SIZE,
@@ -121,18 +122,18 @@ def write_request(images: Path, caches: Path, n_epochs: int, path: Path) -> None
     path.write_text(json.dumps(request), encoding="utf-8")
 
 
-def prepare_ours(images: Path, caches: Path, n_epochs: int) -> None:
+def prepare_ours(images: Path, caches: Path, n_epochs: int, model: ModelName) -> None:
     """A worker before its first run."""
     torch.set_num_threads(count_cpus())
     keep_freed_memory()
-    _state.update(images=images, caches=caches, n_epochs=n_epochs)
+    _state.update(images=images, caches=caches, n_epochs=n_epochs, model=model)
 
 
 def run_ours(number: int) -> float:
     """Seconds of one run, from its settings to its last epoch."""
 
     def run() -> None:
-        config = make_config(number, _state["n_epochs"])
+        config = make_config(number, _state["n_epochs"], _state["model"])
         train(config, load_inputs(config, _state["images"], _state["caches"]), lambda _: None)
 
     return time_call(run)
@@ -150,9 +151,10 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
     caches, request = arguments.work_dir / "caches", arguments.work_dir / "request.json"
     built_s = time_call(lambda: write_request(images, caches, n_epochs, request))
     load = current_load()
-    ours = Side(prepare_ours, images, caches, n_epochs)
+    ours = Side(prepare_ours, images, caches, n_epochs, "sklearn-mlp")
+    torchs = Side(prepare_ours, images, caches, n_epochs, "mlp")
     peaks: list[float] = []
-    numbers = {"ours": itertools.cycle(range(6)), "plain": itertools.cycle(range(6))}
+    numbers = {name: itertools.cycle(range(6)) for name in ("ours", "plain", "torch")}
 
     def run_plain() -> float:
         taken_s, peak = start_script(request, next(numbers["plain"]))
@@ -160,11 +162,16 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
         return taken_s
 
     turns = take_turns(
-        {"ours": lambda: ours.call(run_ours, next(numbers["ours"])), "plain": run_plain},
+        {
+            "ours": lambda: ours.call(run_ours, next(numbers["ours"])),
+            "plain": run_plain,
+            "torch": lambda: torchs.call(run_ours, next(numbers["torch"])),
+        },
         max(arguments.turns, len(SETTINGS)),
     )
     our_peak = ours.call(read_peak)
     ours.close()
+    torchs.close()
     what = f"scikit-learn MLP sweep, {len(turns['ours'])} runs, {n_images:,} images of {SIZE} px"
     against = "as many plain MLPClassifier scripts"
     our_s, their_s = sum(turns["ours"]), sum(turns["plain"])
@@ -185,9 +192,19 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
         f"peak {our_peak / 1e9:.2f} GB against {np.median(peaks) / 1e9:.2f} GB",
         load,
     )
-    for row in (speed, memory):
+    torch_s = sum(turns["torch"])
+    by_torch = Row(
+        f"the same {len(turns['torch'])} runs by torch's MLP, the same network",
+        against,
+        ">= 4",
+        divide(turns["plain"], turns["torch"]),
+        f"all runs {torch_s:.0f} s against {their_s:.0f} s ({their_s / torch_s:.1f}x)",
+        load,
+    )
+    rows = [speed, memory, by_torch]
+    for row in rows:
         show(row.describe())
-    return [speed, memory]
+    return rows
 
 
 if __name__ == "__main__":

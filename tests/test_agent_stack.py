@@ -12,7 +12,7 @@ from agent.errors import ConfigError
 from agent.inputs import load_inputs
 from agent.shelf import Shelf
 from agent.stack import Member, group_runs, is_faster_stacked, train_group, train_stack
-from agent.stack_batches import CopiedBatches, ResidentBatches
+from agent.stack_batches import CopiedBatches, ResidentBatches, StackBatch
 from agent.stack_engine import StackEngine
 from agent.train import EpochResult, train
 from report import metrics
@@ -121,6 +121,38 @@ def test_batches_made_on_a_device_are_those_of_the_loader(load, augment, normali
             assert one.images.shape == other.images.shape
             assert torch.allclose(one.images, other.images, atol=1e-6)
             assert torch.equal(one.labels, other.labels)
+
+
+@pytest.mark.parametrize("seeds", [(1, 1), (1, 2)], ids=["same batches", "each its own"])
+def test_recorded_steps_learn_what_steps_learn(load, seeds) -> None:
+    """A recording that does its work again stands in for a CUDA graph, which no CPU has."""
+    members = [load(seed=seed, learning_rate=1e-3 * seed, augment=True)[0] for seed in seeds]
+    loaders = [member.inputs.training for member in members][: len(set(seeds))]
+    configs = [member.config for member in members]
+    n_recorded = []
+
+    def record(work, device):
+        n_recorded.append(device)
+        return work
+
+    def learn(recorder) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        engine = StackEngine(configs, members[0].inputs.n_labels, loaders[0], CPU, torch.float64)
+        engine._record = recorder
+        batches = ResidentBatches(loaders, CPU)
+        gather = batches.gather
+        batches.gather = lambda plan: to_double(gather(plan))
+        losses = np.array([engine.fit_epoch(batches, epoch) for epoch in (1, 2)])
+        return losses, engine.weights(1)
+
+    (losses, weights), (again, kept) = learn(None), learn(record)
+    assert n_recorded == [CPU], "recorded once, for all batches of that size"
+    assert again == pytest.approx(losses, abs=1e-12)
+    for name, value in weights.items():
+        assert kept[name] == pytest.approx(value, abs=1e-12)
+
+
+def to_double(batch: StackBatch) -> StackBatch:
+    return StackBatch(batch.images.double(), batch.labels.double())
 
 
 def test_counts_above_32767_stay_what_they_are_on_a_device(load, monkeypatch) -> None:

@@ -29,5 +29,4 @@ def remember(settings: wandb.Settings) -> None:
 @cache
 def list_packages() -> str:
     """Return the installed packages as the client's own requirements.txt has them."""
-    pairs = {(one.name, one.version) for one in distributions()}
-    return "".join(f"{name}=={version}\n" for name, version in sorted(pairs))
+    return "".join(sorted({f"{one.name}=={one.version}\n" for one in distributions()}))
