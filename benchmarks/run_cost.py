@@ -86,7 +86,12 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
     work_dir: Path = arguments.work_dir
     images = make_images(work_dir, 600 if arguments.quick else N_IMAGES)
     home = work_dir / "home-cost"
-    where = {"BPSWEEP_HOME": str(home), "BPSWEEP_DATA_DIR": str(images), "WANDB_DIR": str(home)}
+    where = {
+        "BPSWEEP_HOME": str(home),
+        "BPSWEEP_DATA_DIR": str(images),
+        "WANDB_DIR": str(home),
+        "WANDB_SILENT": "true",
+    }
     load = current_load()
     with running_server(home / "server") as server:
         ours = Side(prepare, variables={**server.environment, **where})

@@ -3,7 +3,8 @@
     python benchmarks/scaling.py [--turns 5] [--quick]
 
 Images: building the cache, and an epoch of LeNet-5 at 64 px, batch 64, of 1,000, 4,000 and 16,000
-images; seconds an image against those of the middle size. Runs: sweeps of 1, 8 and 64 runs of one
+images; seconds an image against those of the middle size. Epochs of small sets are repeated, as in
+a run, until as many images are learnt from as the largest has. Runs: sweeps of 1, 8 and 64 runs of one
 epoch of 240 images by one warm worker on the embedded server; a sweep is what it costs to start
 (the server, the worker) and a cost for every run, so that the time for 8 is held against the line
 through those for 1 and 64. A ratio of 1 is linear; what is wanted is the one that lies furthest.
@@ -50,7 +51,7 @@ def prepare(images: Path, caches: Path, sizes: tuple[int, ...]) -> None:
     torch.set_num_threads(count_cpus())
     keep_freed_memory()
     config = RunConfig(subset="all-4h", image_size=SIDE, batch_size=BATCH_SIZE)
-    _state["catalog"] = read_catalog(images)
+    _state.update(catalog=read_catalog(images), n_largest=max(sizes))
     for n_images in sizes:
         catalog = take_rows(n_images)
         cache = build_cache(catalog, CacheSettings(SIDE), caches)
@@ -58,7 +59,7 @@ def prepare(images: Path, caches: Path, sizes: tuple[int, ...]) -> None:
         settings = LoaderSettings(BATCH_SIZE)
         loader = Loader(cache, labels, np.arange(n_images), settings, shuffle=True)
         _state[n_images] = loader, build_engine(config, labels.shape[1], loader)
-        run_epoch(n_images)
+        run_epochs(n_images)
 
 
 def take_rows(n_images: int) -> Catalog:
@@ -67,10 +68,16 @@ def take_rows(n_images: int) -> Catalog:
     return replace(catalog, table=catalog.table.iloc[:n_images].reset_index(drop=True))
 
 
-def run_epoch(n_images: int) -> float:
-    """Seconds an image of an epoch."""
+def run_epochs(n_images: int) -> float:
+    """Seconds an image of some epochs."""
     loader, engine = _state[n_images]
-    return time_call(lambda: engine.fit_epoch(loader.epoch(1))) / n_images
+    n_epochs = _state["n_largest"] // n_images
+
+    def run() -> None:
+        for epoch in range(n_epochs):
+            engine.fit_epoch(loader.epoch(epoch))
+
+    return time_call(run) / (n_epochs * n_images)
 
 
 def run_build(n_images: int, place: Path) -> float:
@@ -95,7 +102,7 @@ def measure_images(arguments: argparse.Namespace) -> list[Row]:
     side = Side(prepare, images, arguments.work_dir / "caches", sizes)
     place = arguments.work_dir / "scaling"
     rows = []
-    for what, function, rest in (("epoch", run_epoch, ()), ("cache", run_build, (place,))):
+    for what, function, rest in (("epoch", run_epochs, ()), ("cache", run_build, (place,))):
         load = current_load()
         calls = {str(size): partial(side.call, function, size, *rest) for size in sizes}
         turns = {int(name): taken for name, taken in take_turns(calls, arguments.turns).items()}
