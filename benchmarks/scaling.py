@@ -4,8 +4,8 @@
 
 Images: building the cache, and an epoch of LeNet-5 at 64 px, batch 64, of 1,000, 4,000 and 16,000
 images; seconds an image against those of the middle size. Epochs of small sets are repeated, as in
-a run, until as many images are learnt from as the largest has. Runs: sweeps of 1, 8 and 64 runs of one
-epoch of 240 images by one warm worker on the embedded server; a sweep is what it costs to start
+a run, until as many images are learnt from as the largest has. Runs: sweeps of 1, 8 and 64 runs of
+one epoch of 240 images by one warm worker on the embedded server; a sweep is what it costs to start
 (the server, the worker) and a cost for every run, so that the time for 8 is held against the line
 through those for 1 and 64. A ratio of 1 is linear; what is wanted is the one that lies furthest.
 """
