@@ -77,14 +77,14 @@ def run(  # one parameter an option
     count = "runs without a set end" if file.n_runs is None else f"{file.n_runs} runs"
     console.print(f"{sweep_yaml}: a {file.config['method']} sweep of {count}, {n_agents} agents")
     with ExitStack() as stack:
-        group = stack.enter_context(AgentGroup())  # workers and server load while we prepare
-        wait_for_server = start_server(stack)
-        # What follows loads wandb, torch and scikit-learn: seconds that a typo need not wait for.
-        from agent.sweep import SweepJob, open_sweep, work_off  # noqa: PLC0415
+        group = stack.enter_context(AgentGroup())  # it loads while we prepare
         from agent.worksite import prepare_caches, prepare_data  # noqa: PLC0415
 
         folder = prepare_data(data_dir, console)
         prepare_caches(file, folder, console)
+        wait_for_server = start_server(stack)  # it loads beside the wandb client, which follows
+        from agent.sweep import SweepJob, open_sweep, work_off  # noqa: PLC0415
+
         server = enter_server(stack, console, wait_for_server)
         job = SweepJob(file, folder, server, n_agents)
         path = open_sweep(job, console)
