@@ -18,9 +18,11 @@ from agent.cli_verdict import Target
 from agent.entrance import enter_server, start_server
 from agent.errors import AgentError
 from agent.local_server import serve_command
-from agent.sweepfile import read_sweep_file
 from data.errors import DataError
 from report.errors import ReportError
+
+# What a command needs is imported in it, and workers load before: see agent/cli_verdict.py.
+# ruff: noqa: PLC0415
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -68,39 +70,41 @@ def run(  # one parameter an option
     embedded server is used, and nothing leaves this machine.
     """
     console = Console()
-    file = read_sweep_file(sweep_yaml)
-    if max_rejected is not None:
-        from agent.inputs import MAX_REJECTED  # noqa: PLC0415
-
-        os.environ[MAX_REJECTED] = str(max_rejected)
-    n_agents = agents or default_n_agents(file.n_runs)
-    count = "runs without a set end" if file.n_runs is None else f"{file.n_runs} runs"
-    console.print(f"{sweep_yaml}: a {file.config['method']} sweep of {count}, {n_agents} agents")
     with ExitStack() as stack:
         group = stack.enter_context(AgentGroup())  # it loads while we prepare
-        from agent.worksite import prepare_caches, prepare_data  # noqa: PLC0415
+        from agent.inputs import MAX_REJECTED
+        from agent.sweepfile import read_sweep_file
+        from agent.worksite import prepare_caches, prepare_data
 
+        file = read_sweep_file(sweep_yaml)
+        if max_rejected is not None:
+            os.environ[MAX_REJECTED] = str(max_rejected)
+        n_agents = agents or default_n_agents(file.n_runs)
+        count = "runs without a set end" if file.n_runs is None else f"{file.n_runs} runs"
+        method = file.config["method"]
+        console.print(f"{sweep_yaml}: a {method} sweep of {count}, {n_agents} agents")
         folder = prepare_data(data_dir, console)
         prepare_caches(file, folder, console)
         wait_for_server = start_server(stack)  # it loads beside the wandb client, which follows
-        from agent.sweep import SweepJob, open_sweep, work_off  # noqa: PLC0415
+        from agent.sweep import SweepJob, begin_work, open_sweep, work_off
 
         server = enter_server(stack, console, wait_for_server)
         job = SweepJob(file, folder, server, n_agents)
-        path = open_sweep(job, console)
+        path, before = open_sweep(job, console)
         try:
-            work_off(job, path, group, console)
+            begin_work(job, path, group)
+            from agent.judging import print_verdict  # while the workers load
+
+            work_off(path, before, file.n_runs, group, console)
         except KeyboardInterrupt:
             console.print("Stopped. The same command goes on with what is left:")
             console.print(f"  bpsweep run {sweep_yaml}", highlight=False)
             raise typer.Exit(130) from None
         if with_controls:
-            from agent.planned import Beside, run_controls  # noqa: PLC0415
+            from agent.planned import Beside, run_controls
 
             how = Beside(folder, agents, f"bpsweep controls {path}", console)
             run_controls(path, 1, [], how)
-        from agent.judging import print_verdict  # noqa: PLC0415
-
         print_verdict(path, target, console)
     console.print(f"This table again: bpsweep report {path}", highlight=False)
     if server.embedded:

@@ -20,17 +20,16 @@ from rich.progress import (
 from agent import home
 from agent.console import progress_bar
 from agent.errors import AgentError
-from data.audit import audit_labels
-from data.audit_text import format_audit
-from data.cache import CacheSettings, build_cache
-from data.catalog import Catalog, Subset, read_catalog, select
+from data.choices import SPLITS, TASKS, SyntheticSettings
 from data.errors import DataError
 from data.geometry import GEOMETRIES, Geometry
-from data.labels import TASKS
-from data.splits import SPLITS, make_split, write_split
-from data.synthetic import SyntheticSettings, make_synthetic
+
+# What a command needs is imported in it: pandas, scipy and boto3 take their time, which no other
+# command need wait for.
+# ruff: noqa: PLC0415
 
 if TYPE_CHECKING:
+    from data.catalog import Catalog
     from data.fetch import FetchProgress
 
 app = typer.Typer(
@@ -66,6 +65,9 @@ def make_command(  # noqa: PLR0913, PLR0917  # one parameter an option
     ] = 1.0,
 ) -> None:
     """Render a synthetic set in the layout of the real one."""
+    from data.catalog import Subset, read_catalog
+    from data.synthetic import make_synthetic
+
     with _errors():
         folder = home.data_dir(data_dir)
         settings = SyntheticSettings(
@@ -100,8 +102,9 @@ def fetch_command(
     ] = False,
 ) -> None:
     """Fetch the real images from the public bucket; a second call fetches what is missing."""
-    from data.fetch import fetch_subset, plan_fetch  # noqa: PLC0415  # boto3 takes a while to load
-    from data.fetcher import FetchSettings  # noqa: PLC0415
+    from data.catalog import Subset
+    from data.fetch import fetch_subset, plan_fetch
+    from data.fetcher import FetchSettings
 
     with _errors():
         folder = data_dir or home.fetched_data_dir()
@@ -132,6 +135,8 @@ def cache_command(
     ] = 0,
 ) -> None:
     """Decode every image of a subset once, into one array for training."""
+    from data.cache import CacheSettings, build_cache
+
     with _errors():
         catalog = _read_subset(data_dir, subset)
         settings = CacheSettings(image_size, cast(Geometry, geometry))
@@ -157,6 +162,8 @@ def split_command(
     ] = False,
 ) -> None:
     """Write train.csv, val.csv (and test.csv) in the columns of meta.csv; needs labels only."""
+    from data.splits import make_split, write_split
+
     with _errors():
         catalog = _read_subset(data_dir, subset)
         split = make_split(catalog, by, seed, with_test)
@@ -178,6 +185,10 @@ def audit_command(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what the labels and a split give away; needs the labels only."""
+    from data.audit import audit_labels
+    from data.audit_text import format_audit
+    from data.splits import make_split
+
     with _errors():
         catalog = _read_subset(data_dir, subset)
         audit = audit_labels(catalog, task, make_split(catalog, by, seed))
@@ -199,7 +210,7 @@ def show_command(  # noqa: PLR0913, PLR0917  # one parameter an option
     ] = False,
 ) -> None:
     """Draw a gallery of cells by condition at one scale, with foci counts."""
-    from data.gallery import GallerySettings, draw_gallery  # noqa: PLC0415  # and matplotlib too
+    from data.gallery import GallerySettings, draw_gallery
 
     with _errors():
         counted = draw_gallery(
@@ -211,7 +222,9 @@ def show_command(  # noqa: PLR0913, PLR0917  # one parameter an option
         typer.echo(f"picture in {out}")
 
 
-def _read_subset(data_dir: Path | None, subset: str) -> Catalog:
+def _read_subset(data_dir: Path | None, subset: str) -> "Catalog":
+    from data.catalog import Subset, read_catalog, select
+
     return select(read_catalog(home.data_dir(data_dir)), Subset.parse(subset))
 
 

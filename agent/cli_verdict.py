@@ -15,6 +15,7 @@ from report.scores import ACCURACY, DEFAULT_LEVEL
 
 # What a command needs is imported in it: wandb, torch, scipy and scikit-learn take seconds, which
 # `--help`, a typo, and a sweep that starts its workers need not wait for.
+# ruff: noqa: PLC0415
 
 app = typer.Typer()
 
@@ -62,9 +63,9 @@ def report(  # noqa: PLR0913, PLR0917  # one parameter an option
     data_dir: DataDir = None,
 ) -> None:
     """Say which configurations of a sweep reach the target, with what confidence, and why."""
-    from agent.judging import judge_sweep, print_findings, write_files  # noqa: PLC0415
-    from report.findings import examine, list_findings  # noqa: PLC0415
-    from report.table import write_csv, write_json, write_latex  # noqa: PLC0415
+    from agent.judging import judge_sweep, print_findings, write_files
+    from report.findings import examine, list_findings
+    from report.table import write_csv, write_json, write_latex
 
     console = Console()
     with ExitStack() as stack:
@@ -73,7 +74,7 @@ def report(  # noqa: PLR0913, PLR0917  # one parameter an option
         print_findings(findings, console)
         page = None
         if html_file is not None:
-            from agent.page import write_page  # noqa: PLC0415
+            from agent.page import write_page
 
             page = write_page(findings, compare_with or [], home.data_dir(data_dir), console)
     verdict = findings.verdict
@@ -102,8 +103,8 @@ def controls(  # one parameter an option
 
     Those that are there already are not run again; interrupted, the same command goes on.
     """
-    from agent.judging import print_verdict  # noqa: PLC0415
-    from agent.planned import Beside, run_controls  # noqa: PLC0415
+    from agent.judging import print_verdict
+    from agent.planned import Beside, run_controls
 
     console = Console()
     with ExitStack() as stack:
@@ -127,9 +128,9 @@ def replicate(  # one parameter an option
 
     Those that are there already are not run again; interrupted, the same command goes on.
     """
-    from agent.judging import judge_sweep, print_verdict  # noqa: PLC0415
-    from agent.planned import Beside, carry_out  # noqa: PLC0415
-    from agent.replicate import plan_replicates  # noqa: PLC0415
+    from agent.judging import judge_sweep, print_verdict
+    from agent.planned import Beside, carry_out
+    from agent.replicate import plan_replicates
 
     console = Console()
     with ExitStack() as stack:
@@ -152,9 +153,9 @@ def evaluate(
     target: Target = None,
 ) -> None:
     """Measure the winner on the untouched test part, once, from the weights it kept."""
-    from agent.evaluate import check_unused, evaluate_winner  # noqa: PLC0415
-    from agent.judging import judge_sweep, print_verdict  # noqa: PLC0415
-    from agent.tracking.weights import fetch_weights  # noqa: PLC0415
+    from agent.evaluate import check_unused, evaluate_winner
+    from agent.judging import judge_sweep, print_verdict
+    from agent.tracking.weights import fetch_weights
 
     console = Console()
     with ExitStack() as stack:
@@ -180,10 +181,10 @@ def compare(
     ] = None,
 ) -> None:
     """Set LeNet-5 against the MLP on the same cells: published configurations, and each's best."""
-    from agent.judging import write_files  # noqa: PLC0415
-    from agent.tracking.sweeps import read_sweep  # noqa: PLC0415
-    from report.compare import compare_models  # noqa: PLC0415
-    from report.compare_table import (  # noqa: PLC0415
+    from agent.judging import write_files
+    from agent.tracking.sweeps import read_sweep
+    from report.compare import compare_models
+    from report.compare_table import (
         draw_comparison,
         explain_comparison,
         list_comparison,

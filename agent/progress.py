@@ -8,7 +8,7 @@ from rich.text import Text
 from agent.tracking.run import ERROR
 from agent.tracking.sweeps import RunProgress, SweepProgress
 from report import metrics
-from report.table import show
+from report.numbers import list_values
 
 
 def draw_progress(progress: SweepProgress, n_runs: int | None) -> RenderableType:
@@ -34,7 +34,7 @@ def draw_progress(progress: SweepProgress, n_runs: int | None) -> RenderableType
         epoch, accuracy = run.latest.get(metrics.EPOCH), run.latest.get(metrics.VAL_ACCURACY)
         table.add_row(
             run.name,
-            describe_settings(run),
+            list_values(run.swept),
             "starting" if epoch is None else str(int(epoch)),
             "" if accuracy is None else f"{accuracy:.1%}",
         )
@@ -46,9 +46,4 @@ def describe_end(run: RunProgress) -> str:
     best = run.latest.get(f"best/{metrics.VAL_ACCURACY}")
     error = run.latest.get(ERROR)
     result = f": {error}" if error else "" if best is None else f": accuracy {best:.1%}"
-    return f"{run.name} ({describe_settings(run)}) {run.state}{result}"
-
-
-def describe_settings(run: RunProgress) -> str:
-    """Return a run's swept values as a list of words."""
-    return ", ".join(f"{name} {show(value)}" for name, value in run.swept.items())
+    return f"{run.name} ({list_values(run.swept)}) {run.state}{result}"

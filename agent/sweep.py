@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.live import Live
 from agent import home
 from agent.agents import AgentGroup, Order
 from agent.errors import TrackingError
+from agent.inputs import MAX_REJECTED
 from agent.local_server import ServerAddress
 from agent.progress import describe_end, draw_progress
 from agent.server_calls import retry_sweep
@@ -55,11 +57,15 @@ class SweepJob:
             "BPSWEEP_HOME": str(home.home()),
             "BPSWEEP_DATA_DIR": str(self.data_dir.resolve()),
             "WANDB_DIR": str(home.home()),
+            MAX_REJECTED: os.environ.get(MAX_REJECTED, "0"),
         }
 
 
-def open_sweep(job: SweepJob, console: Console) -> str:
-    """Return the path of the sweep to work on: the unfinished one of before, else a new one."""
+def open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
+    """Return the path of the sweep to work on, and how far it is.
+
+    It is the unfinished one of before, else a new one.
+    """
     if job.memo.exists():
         path = str(json.loads(job.memo.read_text(encoding="utf-8"))["sweep"])
         try:
@@ -70,14 +76,14 @@ def open_sweep(job: SweepJob, console: Console) -> str:
             n_retried = len(retry_sweep(job.server, path)["retried"]) if job.server.embedded else 0
             again = f", {n_retried} interrupted to be run again" if n_retried else ""
             console.print(f"Continuing sweep {path}: {len(progress.finished)} finished{again}.")
-            return path
+            return path, progress
     path = create_sweep(job.file.config)
     job.memo.parent.mkdir(parents=True, exist_ok=True)
     temporary = job.memo.with_suffix(".tmp")
     temporary.write_text(json.dumps({"sweep": path}) + "\n", encoding="utf-8")
     temporary.replace(job.memo)
     console.print(f"Created sweep {path}")
-    return path
+    return path, SweepProgress("PENDING", ())
 
 
 def is_over(progress: SweepProgress) -> bool:
@@ -85,11 +91,8 @@ def is_over(progress: SweepProgress) -> bool:
     return progress.state in OVER and not progress.interrupted
 
 
-def work_off(job: SweepJob, path: str, agents: AgentGroup, console: Console) -> None:
-    """Have agents work on a sweep until none is left, showing progress.
-
-    An interruption ends agents and runs before it goes on to the caller.
-    """
+def begin_work(job: SweepJob, path: str, agents: AgentGroup) -> None:
+    """Have agents work on a sweep from now on."""
     log_dir = home.home() / "logs" / path.replace("/", "-")
     agents.begin(
         Order(
@@ -99,13 +102,28 @@ def work_off(job: SweepJob, path: str, agents: AgentGroup, console: Console) -> 
             inputs=list(itertools.islice(job.file.combinations(OF_INPUTS), N_KEPT)),
         )
     )
-    before = watch_sweep(path)
+
+
+def work_off(
+    path: str, before: SweepProgress, n_runs: int | None, agents: AgentGroup, console: Console
+) -> None:
+    """Show the progress of agents until nothing of their sweep is left.
+
+    An interruption ends agents and runs before it goes on to the caller.
+
+    Args:
+        path: The sweep's path.
+        before: How far it was before they began.
+        n_runs: How many runs there will be; None for a sweep without an end.
+        agents: Those at work on it.
+        console: Where to show it.
+    """
     try:
         with Live(console=console, transient=True) as live:
             while agents.wait(POLL_S):
                 now = _watch(path, before)
                 _print_ended(before, now, console)
-                live.update(draw_progress(now, job.file.n_runs))
+                live.update(draw_progress(now, n_runs))
                 before = now
     finally:
         agents.stop()

@@ -9,7 +9,8 @@ from agent.console import progress_bar
 from agent.inputs import load_cache, load_catalog
 from agent.sweepfile import SweepFile
 from data.cache import CacheSettings
-from data.synthetic import SyntheticSettings, make_synthetic
+from data.choices import SyntheticSettings
+from data.synthetic import make_synthetic
 
 EMBEDDED = SyntheticSettings()
 """The set that a newcomer's first sweep runs on."""

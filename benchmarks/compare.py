@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from machine import describe_machine
 
-from data.synthetic import SyntheticSettings, make_synthetic
+from data.choices import SyntheticSettings
+from data.synthetic import make_synthetic
 
 N_TURNS = 5
 

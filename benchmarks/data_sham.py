@@ -26,9 +26,10 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross
 from threadpoolctl import threadpool_limits
 
 from data.catalog import Subset, read_catalog, select
+from data.choices import SyntheticSettings
 from data.folders import count_cpus
 from data.images import read_image
-from data.synthetic import SyntheticSettings, make_synthetic
+from data.synthetic import make_synthetic
 
 _PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 99.9, 100)
 _SIGMAS = (1, 2, 4, 8)  # pixels, the edges of the bands

@@ -14,7 +14,8 @@ from pathlib import Path
 from agent.config import RunConfig
 from agent.inputs import load_inputs
 from agent.train import train
-from data.synthetic import SyntheticSettings, make_synthetic
+from data.choices import SyntheticSettings
+from data.synthetic import make_synthetic
 from report import metrics
 
 PUBLISHED = {

@@ -23,7 +23,8 @@ from typing import Any
 import yaml
 from machine import describe_machine
 
-from data.synthetic import SyntheticSettings, make_synthetic
+from data.choices import SyntheticSettings
+from data.synthetic import make_synthetic
 
 BPSWEEP = [sys.executable, "-m", "agent.cli"]
 SETS = {

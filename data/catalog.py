@@ -15,12 +15,12 @@ from typing import Final, Literal, get_args
 
 import pandas as pd
 
+from data.choices import HOURS
 from data.errors import CatalogError
 
 META_NAME: Final = "meta.csv"
 SYNTHETIC_MARKER: Final = "synthetic.json"
 META_COLUMNS: Final = ("filename", "dose_Gy", "particle_type", "hr_post_exposure")
-HOURS: Final = (4, 24, 48)
 DOSES_GY: Final[dict[str, tuple[float, ...]]] = {
     "Fe": (0.0, 0.3, 0.82),
     "X-ray": (0.0, 0.1, 1.0),

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.catalog import Catalog
+from data.choices import TASKS
 from data.errors import CatalogError
-
-TASKS: Final = ("single-label", "multi-label")
 
 _PARTICLES: Final = ("Fe", "X-ray")
 _DOSES: Final = {0.0: "0 Gy", 0.1: "0.1 Gy", 0.3: "0.3 Gy", 0.82: "0.82 Gy", 1.0: "1.0 Gy"}

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.catalog import Catalog, format_meta
+from data.choices import SPLITS
 from data.errors import SplitError
 from data.folders import write_whole
 
-SPLITS: Final = ("image", "field", "well")  # and fold-K-of-N
 _FOLD: Final = re.compile(r"fold-([1-9]\d?)-of-([1-9]\d?)")
 _SHARE: Final = 0.2  # of all rows, for validation and for test each
 

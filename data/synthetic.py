@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from data.catalog import HOURS, META_NAME, SYNTHETIC_MARKER, format_meta, read_catalog
+from data.catalog import META_NAME, SYNTHETIC_MARKER, format_meta, read_catalog
+from data.choices import SyntheticSettings
 from data.conditions import Well, draw_stain, find_damage
 from data.errors import SyntheticError
 from data.folders import Progress, build_folder, count_cpus, lock_folder
@@ -30,41 +31,6 @@ from data.plates import lay_out_cells
 
 _FORMAT: Final = 4  # raise when the same settings give other bytes
 _CHUNK: Final = 64  # images a worker takes at a time
-
-
-@dataclass(frozen=True)
-class SyntheticSettings:
-    """What a synthetic set is made from; with `_FORMAT` it determines every byte.
-
-    Attributes:
-        n_images: cells in all.
-        hours: which of 4, 24 and 48 h; each has its plates.
-        seed: of everything random.
-        plate_effect: 0 to 1, how far plates differ in stain, illumination and offset.
-        well_effect: 0 to 1, the same for (particle, well), common to all plates.
-        radiation_effect: 0 to 5, times the foci that radiation adds to those of sham cells; at 0
-            nothing but plates and wells tells conditions apart.
-    """
-
-    n_images: int = 18_000
-    hours: tuple[int, ...] = (4,)
-    seed: int = 0
-    plate_effect: float = 0.5
-    well_effect: float = 0.3
-    radiation_effect: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Raise SyntheticError for a value that is not allowed."""
-        if self.n_images < 1 or self.seed < 0:
-            raise SyntheticError(
-                f"n_images {self.n_images!r} and seed {self.seed!r} must be at least 1 and 0"
-            )
-        if not self.hours or not set(self.hours) <= set(HOURS):
-            raise SyntheticError(f"hours {self.hours!r} are not among {', '.join(map(str, HOURS))}")
-        greatest = {"plate_effect": 1, "well_effect": 1, "radiation_effect": 5}
-        for name, most in greatest.items():
-            if not 0 <= getattr(self, name) <= most:
-                raise SyntheticError(f"{name} {getattr(self, name)!r} is not between 0 and {most}")
 
 
 def make_synthetic(

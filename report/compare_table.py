@@ -9,8 +9,9 @@ from rich.table import Table
 from report.compare import LENET, MLP, Comparison, ComparisonTable, Entry, Lead
 from report.explain import name_difference
 from report.intervals import Interval, list_ends
+from report.numbers import list_values, name_share, show_value
 from report.scores import ACCURACY, METRICS, Metric
-from report.words import SYNTHETIC_NOTE, list_values, name_share, show_value
+from report.words import SYNTHETIC_NOTE
 
 _SHOWN = ("batch_size", "epochs", "learning_rate")
 

@@ -7,10 +7,11 @@ from report.controls import BLIND, SHUFFLED, WORDS, ControlResult, ControlsVerdi
 from report.goals import Goal
 from report.importance import Factor, Importance
 from report.intervals import Interval
+from report.numbers import name_chance, name_share, show_value
 from report.scores import ACCURACY, METRICS, Metric
 from report.selection import Selection, TestResult
 from report.separation import Separation
-from report.words import name_chance, name_interval, name_share, name_target, show_value
+from report.words import name_interval, name_target
 
 CLAIMED: Final = "batch_size"
 """What the published work says contributed most."""

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
 from sklearn.tree import DecisionTreeRegressor
 
 _MAX_POINTS: Final = 20_000  # of the grid
@@ -68,9 +69,10 @@ def learn_forest(
     """
     inputs = codes.astype(np.float32)
     trees: list[Any] = []
-    for tree in range(n_trees):
-        model = DecisionTreeRegressor(splitter="random", random_state=seed + tree)
-        trees.append(model.fit(inputs, values, check_input=False).tree_)
+    with config_context(skip_parameter_validation=True):  # of thousands of trees all alike
+        for tree in range(n_trees):
+            model = DecisionTreeRegressor(splitter="random", random_state=seed + tree)
+            trees.append(model.fit(inputs, values, check_input=False).tree_)
 
     def predict(points: NDArray[Any]) -> Values:
         wanted = np.ascontiguousarray(points, dtype=np.float32)

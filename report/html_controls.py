@@ -8,10 +8,11 @@ from report.figures.estimates import Dot, Level, Measure, draw_estimates
 from report.figures.figure import Figure, write_target
 from report.html_sections import Cell, Missing, Section, Table
 from report.intervals import Interval
+from report.numbers import name_share, show_value
 from report.scores import ACCURACY, Metric
 from report.separation import Separation
 from report.verdict import Verdict
-from report.words import name_ends, name_share, show_value
+from report.words import name_ends
 
 
 def build_controls(verdict: Verdict, controls: ControlsVerdict) -> Section:

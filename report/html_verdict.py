@@ -17,10 +17,11 @@ from report.goals import Goal
 from report.html_sections import Block, Cell, Missing, Section, Table, number, setting
 from report.importance import MIN_RUNS, Importance
 from report.intervals import Interval
+from report.numbers import name_share, show, show_value
 from report.scores import ACCURACY, METRICS, Metric
 from report.selection import TestResult
 from report.verdict import Row, Verdict
-from report.words import name_goal, name_row, name_share, show, show_value
+from report.words import name_goal, name_row
 
 _YAML_ORDER: Final = ("program", "command", "name", "method", "metric", "parameters")
 _STATE_TONES: Final = {"finished": "", "failed": "bad", "crashed": "bad"}

@@ -15,11 +15,11 @@ from report.figures.estimates import Dot, Level, draw_estimates
 from report.figures.reliability import draw_reliability
 from report.html_cells import CellPicture
 from report.html_sections import Cell, Missing, Section, Table
+from report.numbers import name_share
 from report.predictions import Predictions
 from report.scores import ACCURACY, decide_cells
 from report.selection import TestResult
 from report.verdict import Verdict
-from report.words import name_share
 
 NO_PREDICTIONS: Final = Missing(
     "The best configuration kept no predictions of single cells: it is still running, or was made "

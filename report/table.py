@@ -10,9 +10,10 @@ from rich import box
 from rich.table import Table
 
 from report.intervals import Interval
+from report.numbers import name_share, show
 from report.scores import ACCURACY, METRICS
 from report.verdict import Row, Verdict
-from report.words import describe, name_goal, name_share, show
+from report.words import describe, name_goal
 
 __all__ = ["describe", "draw_table", "flatten", "show", "write_csv", "write_json", "write_latex"]
 

@@ -1,11 +1,11 @@
 """A verdict in sentences that a biologist can act on."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from report.goals import Goal
 from report.intervals import Interval
+from report.numbers import list_values, name_chance, name_share, show_value
 from report.scores import ACCURACY, Metric
 from report.verdict import Row, Verdict
 from report.wells import FEW_WELLS
@@ -122,11 +122,6 @@ def name_row(row: Row) -> str:
     return list_values(row.swept) or row.run.name
 
 
-def list_values(values: Mapping[str, Any]) -> str:
-    """List settings: "batch_size 16, model lenet5"."""
-    return ", ".join(f"{name} {show(value)}" for name, value in values.items())
-
-
 def name_interval(interval: Interval, metric: Metric) -> str:
     """Name an interval: "95 % interval 82.2% to 86.2%"."""
     return f"{name_share(interval.level)} interval {name_ends(interval, metric)}"
@@ -135,25 +130,3 @@ def name_interval(interval: Interval, metric: Metric) -> str:
 def name_ends(interval: Interval, metric: Metric) -> str:
     """Name an interval's ends: "82.2% to 86.2%"."""
     return f"{show_value(interval.low, metric)} to {show_value(interval.high, metric)}"
-
-
-def name_share(share: float) -> str:
-    """Write a share as people do: "80 %", "99.5 %"."""
-    return f"{100 * share:.4g} %"
-
-
-def name_chance(probability: float) -> str:
-    """Write a probability without claiming certainty: "97 %", "above 99 %", "below 1 %"."""
-    if probability > 0.99:
-        return "above 99 %"
-    return "below 1 %" if probability < 0.01 else f"{probability:.0%}".replace("%", " %")
-
-
-def show_value(value: float, metric: Metric, digits: int = 1) -> str:
-    """Write a metric's value: accuracy in per cent, the others as they are."""
-    return f"{value:.{digits}%}" if metric is ACCURACY else f"{value:.{digits + 2}f}"
-
-
-def show(value: Any) -> str:
-    """Write a setting as its author would: 0.0003, not 0.00030000000000000003."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

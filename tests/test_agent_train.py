@@ -12,8 +12,9 @@ from agent.engine import build_engine, measure_pixels
 from agent.errors import DivergedError
 from agent.inputs import Inputs, load_inputs
 from agent.train import run_epoch, train
+from data.choices import SyntheticSettings
 from data.loader import Loader, LoaderSettings
-from data.synthetic import SyntheticSettings, make_synthetic
+from data.synthetic import make_synthetic
 from report import metrics
 
 SMALL = {"image_size": 32, "split": "image", "batch_size": 16}

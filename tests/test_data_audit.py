@@ -12,7 +12,8 @@ from test_data_splits import catalogs
 from data.audit import audit_labels
 from data.audit_text import format_audit
 from data.catalog import Catalog, Subset, read_catalog, select
-from data.labels import TASKS, encode_labels
+from data.choices import TASKS
+from data.labels import encode_labels
 from data.splits import make_split
 
 

@@ -11,8 +11,9 @@ from sklearn.model_selection import train_test_split
 from test_data_catalog import make_set
 
 from data.catalog import Catalog, Subset, read_catalog, select
+from data.choices import SPLITS
 from data.errors import SplitError
-from data.splits import SPLITS, check_method, make_split, write_split
+from data.splits import check_method, make_split, write_split
 
 
 def test_the_published_split_row_for_row(real_set: Path) -> None:

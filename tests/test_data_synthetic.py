@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from data.catalog import read_catalog
+from data.choices import SyntheticSettings
 from data.conditions import Well, draw_stain, find_damage
 from data.errors import SyntheticError
 from data.images import read_image
 from data.nucleus import Damage, Stain, Textures, render_nucleus
 from data.plates import PLATES, lay_out_cells
-from data.synthetic import SyntheticSettings, make_synthetic
+from data.synthetic import make_synthetic
 
 SETTINGS = SyntheticSettings(n_images=150)
 

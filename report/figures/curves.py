@@ -18,8 +18,8 @@ from report.figures.figure import (
     join_lines,
     title_figure,
 )
+from report.numbers import show
 from report.records import RunRecord, SweepRecord
-from report.words import show
 
 Role = Literal["best", "reached", "other"]
 

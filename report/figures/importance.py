@@ -7,8 +7,8 @@ from typing import Any
 from report.figures import palette
 from report.figures.figure import Figure, build_layout, escape_text, title_figure
 from report.importance import Factor, Importance, Interaction
+from report.numbers import name_share, show, show_value
 from report.scores import METRICS
-from report.words import name_share, show, show_value
 
 
 def draw_importance(importance: Importance, synthetic: bool = False) -> Figure:

@@ -21,8 +21,8 @@ from report.figures.figure import (
     title_figure,
     write_target,
 )
+from report.numbers import show, show_value
 from report.scores import ACCURACY, Metric
-from report.words import show, show_value
 
 _MOST_TICKS: Final = 8
 _LOG_RATIO: Final = 30.0

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from report.figures import palette
 from report.figures.figure import Figure, build_layout, draw_level, escape_text, title_figure
-from report.words import name_share, show
+from report.numbers import name_share, show
 
 _LOG_RATIO: Final = 30.0
 
