@@ -30,6 +30,7 @@ class Order:
         environment: Variables for the wandb client and for the runs.
         log_paths: One log file for each worker.
         inputs: Settings of runs to come, whose inputs all workers are to have from the start.
+        models: The models of runs to come, so that what they need is loaded once for all.
         n_stacked: How many runs each takes at once; None leaves it to the device.
     """
 
@@ -37,6 +38,7 @@ class Order:
     environment: Mapping[str, str]
     log_paths: Sequence[str]
     inputs: Sequence[Mapping[str, Any]] = ()
+    models: Sequence[str] = ()
     n_stacked: int | None = None
 
     def write(self) -> bytes:

@@ -104,7 +104,9 @@ def load_fonts() -> None:
 
 
 def load_inputs(order: Order) -> WarmInputs:
-    """Load the inputs that the order names; a run will say what is wrong with them."""
+    """Load what the order says of runs to come; a run will say what is wrong with its inputs."""
+    if "sklearn-mlp" in order.models:
+        import agent.sklearn_engine  # noqa: F401, PLC0415
     inputs = WarmInputs()
     for settings in order.inputs:
         with contextlib.suppress(AgentError, DataError):

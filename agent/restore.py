@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier
 
 from agent.config import RunConfig
-from agent.engine import SklearnEngine, TorchEngine, Weights, is_exclusive
+from agent.engine import TorchEngine, Weights, is_exclusive
 from agent.errors import ConfigError
+from agent.sklearn_engine import SklearnEngine
 from data.loader import Batch
 from models import ModelConfig, build_model
 

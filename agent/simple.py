@@ -9,8 +9,6 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
 
 from agent.config import RunConfig
 from agent.engine import Engine, Weights, is_exclusive
@@ -37,6 +35,8 @@ class HistogramEngine:
     """A small perceptron on each image's histogram: everything but the arrangement of pixels."""
 
     def __init__(self, config: RunConfig) -> None:
+        from sklearn.neural_network import MLPClassifier  # noqa: PLC0415  # half a second to load
+
         self._exclusive = is_exclusive(config)
         self._model = MLPClassifier(
             hidden_layer_sizes=(32,),
@@ -50,6 +50,8 @@ class HistogramEngine:
 
     def fit_epoch(self, batches: Iterable[Batch]) -> float:
         """Learn until a tenth of the training part gets no better; return the training loss."""
+        from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
+
         pairs = [(count_levels(batch.images), batch.labels) for batch in batches]
         shares = np.concatenate([share for share, _ in pairs])
         labels = np.concatenate([label for _, label in pairs])

@@ -100,6 +100,7 @@ def begin_work(job: SweepJob, path: str, agents: AgentGroup) -> None:
             environment=job.environment,
             log_paths=[str(log_dir / f"agent-{i + 1}.log") for i in range(job.n_agents)],
             inputs=list(itertools.islice(job.file.combinations(OF_INPUTS), N_KEPT)),
+            models=[chosen["model"] for chosen in job.file.combinations(("model",))],
         )
     )
 

@@ -1,14 +1,26 @@
-"""The command line starts at once."""
+"""What starts often starts without what only others need."""
 
 import json
 import subprocess
 import sys
 
-HEAVY = ("torch", "wandb", "scipy.stats", "sklearn", "matplotlib", "plotly", "boto3")
-"""What takes a command from a tenth of a second to one and a half to load."""
+import pytest
+
+SLOW = {"torch", "wandb", "pandas", "pydantic", "scipy", "sklearn", "matplotlib", "plotly", "boto3"}
+"""What takes a command from a fifth of a second to one and a half to load."""
 
 
-def test_no_command_loads_what_only_others_need() -> None:
-    code = "import agent.cli, json, sys; print(json.dumps(sorted(sys.modules)))"
+@pytest.mark.parametrize(
+    ("module", "spared"),
+    [
+        ("agent.cli", SLOW),  # every command, `--help` too
+        ("agent.sweep", {"torch", "scipy.stats", "sklearn", "matplotlib"}),  # beside its workers
+        ("agent.foreman", {"scipy.stats", "sklearn", "plotly"}),  # whose workers train LeNet-5
+    ],
+)
+def test_what_only_others_need_is_not_loaded(module: str, spared: set[str]) -> None:
+    code = f"import {module}, json, sys; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not set(HEAVY) & set(json.loads(done.stdout))
+    loaded = set(json.loads(done.stdout))
+    assert module in loaded
+    assert not spared & loaded

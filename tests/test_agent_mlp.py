@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from agent.config import RunConfig
-from agent.engine import SklearnEngine, TorchEngine, build_engine
+from agent.engine import TorchEngine, build_engine
 from agent.inputs import Inputs, load_inputs
+from agent.sklearn_engine import SklearnEngine
 
 N_EPOCHS = 3
 
