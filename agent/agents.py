@@ -94,8 +94,9 @@ class AgentGroup:
         """End workers, their runs and the client's helpers; kill what takes over PATIENCE_S."""
         family = _family(self._foreman.pid)
         if self._foreman.poll() is None:
-            self._foreman.send_signal(signal.SIGINT if self._has_begun else signal.SIGKILL)
-        _, alive = psutil.wait_procs(family, timeout=PATIENCE_S)
+            self._foreman.send_signal(signal.SIGTERM if self._has_begun else signal.SIGKILL)
+        psutil.wait_procs(family, timeout=PATIENCE_S)
+        alive = {member for member in (*family, *_family(self._foreman.pid)) if member.is_running()}
         for member in alive:
             member.kill()
         psutil.wait_procs(alive, timeout=1)

@@ -2,11 +2,9 @@
 
 import gc
 import os
-import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -17,6 +15,7 @@ from agent.agents import AgentGroup, default_n_agents
 from agent.cli_verdict import Target
 from agent.entrance import enter_server, start_server
 from agent.errors import AgentError
+from agent.interrupt import held_interrupts, take_sigterm_as_ctrl_c
 from agent.local_server import serve_command
 from data.errors import DataError
 from report.errors import ReportError
@@ -72,10 +71,10 @@ def run(  # one parameter an option
     console = Console()
     with ExitStack() as stack:
         group = stack.enter_context(AgentGroup())  # it loads while we prepare
-        from agent.inputs import MAX_REJECTED
-        from agent.sweepfile import read_sweep_file
-        from agent.worksite import prepare_caches, prepare_data
-
+        with held_interrupts():
+            from agent.inputs import MAX_REJECTED
+            from agent.sweepfile import read_sweep_file
+            from agent.worksite import prepare_caches, prepare_data
         file = read_sweep_file(sweep_yaml)
         if max_rejected is not None:
             os.environ[MAX_REJECTED] = str(max_rejected)
@@ -86,23 +85,24 @@ def run(  # one parameter an option
         folder = prepare_data(data_dir, console)
         prepare_caches(file, folder, console)
         wait_for_server = start_server(stack)  # it loads beside the wandb client, which follows
-        from agent.sweep import SweepJob, begin_work, open_sweep, work_off
-
+        stack.callback(group.stop)  # before the server ends: runs have yet to tell it their end
+        with held_interrupts():
+            from agent.sweep import SweepJob, begin_work, open_sweep, work_off
         server = enter_server(stack, console, wait_for_server)
         job = SweepJob(file, folder, server, n_agents)
         path, before = open_sweep(job, console)
         try:
             begin_work(job, path, group)
-            from agent.judging import print_verdict  # while the workers load
-
+            with held_interrupts():
+                from agent.judging import print_verdict  # while the workers load
             work_off(path, before, file.n_runs, group, console)
         except KeyboardInterrupt:
             console.print("Stopped. The same command goes on with what is left:")
             console.print(f"  bpsweep run {sweep_yaml}", highlight=False)
             raise typer.Exit(130) from None
         if with_controls:
-            from agent.planned import Beside, run_controls
-
+            with held_interrupts():
+                from agent.planned import Beside, run_controls
             how = Beside(folder, agents, f"bpsweep controls {path}", console)
             run_controls(path, 1, [], how)
         print_verdict(path, target, console)
@@ -123,7 +123,7 @@ def serve(context: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line; errors a user can mend end it with status 2 and one message."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    take_sigterm_as_ctrl_c()
     try:
         app()
     except (AgentError, DataError, ReportError) as error:
@@ -131,11 +131,6 @@ def main() -> None:
         sys.exit(2)
     finally:
         gc.freeze()  # else Python searches all it holds for cycles before it ends: half a second
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """Take SIGTERM as Ctrl-C: end what was started, then go."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

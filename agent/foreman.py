@@ -52,7 +52,8 @@ class Foreman:
             signal.signal(sent, self._pass_on)
         gc.freeze()  # what is not looked at is not copied
         for number in range(len(self._order.log_paths)):
-            self._fork(number)
+            if not self._is_leaving:
+                self._fork(number)
         while self._workers:
             process_id, status = os.wait()
             number = self._workers.pop(process_id)
@@ -66,8 +67,14 @@ class Foreman:
             warnings.simplefilter("ignore", DeprecationWarning)
             process_id = os.fork()
         if process_id == 0:
+            for sent in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(sent, signal.SIG_DFL)
+            if self._is_leaving:  # told so as it was born
+                os._exit(EXIT_BROKEN)
             _become_worker(self._order, number, self._inputs)
         self._workers[process_id] = number
+        if self._is_leaving:
+            os.kill(process_id, signal.SIGTERM)
 
     def _pass_on(self, signum: int, frame: FrameType | None) -> None:
         self._is_leaving = True
@@ -80,8 +87,6 @@ def _become_worker(order: Order, number: int, inputs: WarmInputs) -> None:
     """Be a worker, with a log of its own, to the end of this process."""
     status = EXIT_BROKEN
     try:
-        for sent in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sent, signal.SIG_DFL)
         if sys.platform == "linux":  # without its foreman it would not be found any more
             ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
         log = os.open(order.log_paths[number], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

@@ -103,28 +103,33 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(
     environment = make_environment(tmp_path / "home", small_set)
     path = make_sweep_yaml(tmp_path, batch_size=[8, 16, 32, 64], epochs=40, model="lenet5")
     log = tmp_path / "run.log"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [*BPSWEEP, "run", str(path), "--agents", "2", "--no-controls"],
-            env=environment,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-        )
-    logs = tmp_path / "home" / "logs"
-    wait_until(
-        lambda: any("epoch 3/40" in file.read_text() for file in logs.rglob("*.log")),
-        60,
-        "training",
-    )
-    family = list_descendants(process.pid)
-    assert len(family) >= 5  # bpsweep, server, foreman, two workers, their services
-    before_s = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=10) == 130
-    _, alive = psutil.wait_procs(family, timeout=max(0.0, before_s + 10 - time.monotonic()))
-    assert not alive
-    assert "bpsweep run" in log.read_text()
+    agent_logs = tmp_path / "home" / "logs"
+    moments = {
+        "training": (
+            lambda: any("epoch 3/40" in file.read_text() for file in agent_logs.rglob("*.log")),
+            5,  # bpsweep, server, foreman, two workers, their services
+        ),
+        "workers loading": (lambda: "Continuing sweep" in log.read_text(), 2),
+    }
+    for what, (condition, n_processes) in moments.items():
+        with log.open("a") as stream:
+            process = subprocess.Popen(
+                [*BPSWEEP, "run", str(path), "--agents", "2", "--no-controls"],
+                env=environment,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+        wait_until(condition, 60, what)
+        family = list_descendants(process.pid)
+        assert len(family) >= n_processes
+        before_s = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+        _, alive = psutil.wait_procs(family, timeout=max(0.0, before_s + 10 - time.monotonic()))
+        assert not alive
+    said = log.read_text()
+    assert said.count("  bpsweep run") == len(moments) and "Traceback" not in said
     done = run_bpsweep("run", str(path), "--no-controls", environment=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert find_sweep_path(done.stdout) == find_sweep_path(log.read_text())
