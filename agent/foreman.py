@@ -24,6 +24,7 @@ import numpy as np
 from agent.agents import Order
 from agent.config import RunConfig
 from agent.errors import AgentError
+from agent.interrupt import SIGNALS
 from agent.pictures import draw_confusion
 from agent.tracking.late import load_late_parts
 from agent.warm_inputs import WarmInputs
@@ -48,7 +49,7 @@ class Foreman:
 
     def work(self) -> None:
         """Have the sweep worked off."""
-        for sent in (signal.SIGINT, signal.SIGTERM):
+        for sent in SIGNALS:
             signal.signal(sent, self._pass_on)
         gc.freeze()  # what is not looked at is not copied
         for number in range(len(self._order.log_paths)):
@@ -63,17 +64,19 @@ class Foreman:
                 self._fork(number)
 
     def _fork(self, number: int) -> None:
+        # A child forgets what it was sent before it was whole: until then signals wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         with warnings.catch_warnings():  # of threads: those of BLAS know how to be forked
             warnings.simplefilter("ignore", DeprecationWarning)
             process_id = os.fork()
         if process_id == 0:
-            for sent in (signal.SIGINT, signal.SIGTERM):
+            for sent in SIGNALS:
                 signal.signal(sent, signal.SIG_DFL)
-            if self._is_leaving:  # told so as it was born
-                os._exit(EXIT_BROKEN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             _become_worker(self._order, number, self._inputs)
         self._workers[process_id] = number
-        if self._is_leaving:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        if self._is_leaving:  # told so by way of another thread, before this worker was known
             os.kill(process_id, signal.SIGTERM)
 
     def _pass_on(self, signum: int, frame: FrameType | None) -> None:

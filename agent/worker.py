@@ -14,6 +14,7 @@ from types import FrameType
 
 from agent.device import choose_device
 from agent.errors import DivergedError, TrackingError
+from agent.interrupt import SIGNALS
 from agent.memory import give_back_memory, keep_freed_memory
 from agent.stack import group_runs, train_group
 from agent.tracking.queue import Job, SweepQueue
@@ -200,6 +201,6 @@ def run_worker(
         os.write(2, b"bpsweep: ending with what the runs have; once more, and it ends at once.\n")
         signal.signal(signum, signal.SIG_DFL)
 
-    for sent in (signal.SIGINT, signal.SIGTERM):
+    for sent in SIGNALS:
         signal.signal(sent, leave)
     return worker.work()

@@ -15,7 +15,7 @@ from report.scores import ACCURACY, METRICS
 from report.verdict import Row, Verdict
 from report.words import describe, name_goal
 
-__all__ = ["describe", "draw_table", "flatten", "show", "write_csv", "write_json", "write_latex"]
+__all__ = ["describe", "draw_table", "flatten", "write_csv", "write_json", "write_latex"]
 
 
 def draw_table(verdict: Verdict) -> Table:
