@@ -5,6 +5,8 @@ import os
 import torch
 
 from agent.errors import ConfigError
+from models import describe_cpu_step
+from models.gpu import load_gpu_step
 
 DEVICE = "BPSWEEP_DEVICE"
 """The variable that names another one."""
@@ -25,4 +27,18 @@ def choose_device() -> torch.device:
         raise ConfigError(
             f"{DEVICE}={name!r} cannot be used: {first}. Take cpu or cuda, or leave it unset."
         ) from error
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # kernels of ours start on the current one
     return device
+
+
+def describe_step() -> str:
+    """Return in words what computes the first layers of LeNet-5 on the chosen device.
+
+    Raises:
+        ConfigError: As for `choose_device`.
+    """
+    device = choose_device()
+    if device.type == "cpu":
+        return f"{describe_cpu_step()}, {torch.get_num_threads()} threads"
+    return f"{load_gpu_step().description}, {torch.cuda.get_device_name(device)}"

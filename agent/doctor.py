@@ -86,10 +86,10 @@ def _examine_training() -> list[Finding]:
         import torch  # noqa: PLC0415  # broken, it is a finding
 
         from agent.cores import count_at_work, share_cores  # noqa: PLC0415
-        from agent.device import choose_device  # noqa: PLC0415
+        from agent.device import choose_device, describe_step  # noqa: PLC0415
         from agent.memory import keep_freed_memory  # noqa: PLC0415
         from data.folders import count_cpus  # noqa: PLC0415
-        from models import describe_step  # noqa: PLC0415
+        from models import describe_cpu_step  # noqa: PLC0415
     except (ImportError, OSError) as error:
         return [Finding("training", "torch cannot be loaded", f"{error}; install bpsweep again")]
     try:
@@ -100,12 +100,12 @@ def _examine_training() -> list[Finding]:
         return [Finding("training", "its settings cannot be used", str(error))]
     keeps = "kept from step to step" if keep_freed_memory() else "given back by the C library"
     if device.type == "cuda":
-        gpu = f"training on {torch.cuda.get_device_name(device)}"
+        gpu = f"training there, step {describe_step()}"
     else:
         gpu = f"none in use (torch {torch.__version__})"
     return [
         Finding("cores", cores),
-        Finding("step on the CPU", describe_step()),
+        Finding("step on the CPU", describe_cpu_step()),
         Finding("GPU", gpu),
         Finding("freed memory", keeps),
     ]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,8 +14,12 @@ from agent.config import RunConfig
 from agent.engine import Weights, build_network, is_exclusive
 from agent.stack_batches import Plan, ResidentBatches, StackBatch, StackBatches
 from data.loader import Loader
-from models.adam import FusedAdam
+from models.adam import SeparateAdams
+from models.gpu import can_use_kernels, load_gpu_step
 from models.stacked import Stack
+
+if TYPE_CHECKING:
+    from models.gpu_adam import StackedAdam
 
 GRAPHS = "BPSWEEP_CUDA_GRAPHS"
 """The variable that, set to 0, has a GPU's steps launched kernel by kernel."""
@@ -49,11 +54,7 @@ class StackEngine:
         assert all(isinstance(model, nn.Module) for model in models)
         self._stack = Stack(models).to(device, dtype)
         self._device = device
-        self._members = [self._views(k) for k in range(len(configs))]
-        self._adams = [
-            FusedAdam(views, config.learning_rate, config.weight_decay)
-            for views, config in zip(self._members, configs, strict=True)
-        ]
+        self._adam = self._build_adam()
         self._recorded: RecordedStep | None = None
         self._record = record_graph if uses_graphs(device) else None
 
@@ -61,17 +62,19 @@ class StackEngine:
         """Members."""
         return len(self._configs)
 
-    def _views(self, member: int) -> list[torch.Tensor]:
-        return [value.detach()[member] for value in self._stack.weights.values()]
+    def _build_adam(self) -> "SeparateAdams | StackedAdam":
+        """Build what changes the weights: all members at once where our kernels run."""
+        weights = list(self._stack.weights.values())
+        kernels = load_gpu_step().kernels if can_use_kernels(weights[0]) else None
+        rates = [config.learning_rate for config in self._configs]
+        decays = [config.weight_decay for config in self._configs]
+        return (kernels.adam if kernels else SeparateAdams)(weights, rates, decays)
 
     def keep(self, members: Sequence[int]) -> None:
         """Leave out all members but these, which go on as if nothing had happened."""
         self._stack.keep(members)
         self._configs = [self._configs[k] for k in members]
-        self._adams = [self._adams[k] for k in members]
-        self._members = [self._views(k) for k in range(len(members))]
-        for adam, views in zip(self._adams, self._members, strict=True):
-            adam.move(views)
+        self._adam.keep(members, list(self._stack.weights.values()))
         self._recorded = None
 
     def fit_epoch(
@@ -112,12 +115,8 @@ class StackEngine:
     def _step(self, batch: StackBatch, sums: torch.Tensor) -> None:
         losses = self._losses(batch)  # (K,)
         gradients = torch.autograd.grad(losses.sum(), list(self._stack.weights.values()))
-        # The fused Adam goes through memory: a gradient's must be in its weight's order.
-        ordered = [gradient.contiguous() for gradient in gradients]
-        for k, (views, adam) in enumerate(zip(self._members, self._adams, strict=True)):
-            for view, gradient in zip(views, ordered, strict=True):
-                view.grad = gradient[k]
-            adam.step()
+        # An optimiser goes through memory: a gradient's must be in its weight's order.
+        self._adam.step([gradient.contiguous() for gradient in gradients])
         sums.add_(losses.detach(), alpha=batch.images.shape[1])
 
     def _losses(self, batch: StackBatch) -> torch.Tensor:

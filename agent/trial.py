@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from agent.config import RunConfig, parse_config
 from agent.cores import share_cores
+from agent.device import describe_step
 from agent.engine import is_exclusive
 from agent.errors import AgentError
 from agent.inputs import Inputs, default_inputs
@@ -24,7 +25,7 @@ from agent.stack import Member, train_group
 from agent.tracking.run import STOCK_RUN, RunSpec, TrackedRun
 from agent.train import EpochResult, Outcome, Question, TrainResult, never
 from data.errors import DataError
-from models import ModelError, describe_step
+from models import ModelError
 from report import metrics
 from report.confusion import count_confusion
 from report.predictions import Predictions
@@ -189,7 +190,7 @@ def describe_start(config: RunConfig, inputs: Inputs) -> str:
         f"{len(inputs.split.train):,} training and {len(inputs.split.val):,} validation {kind}, "
         f"{config.image_size} px, batch {config.batch_size}, {config.epochs} epochs, "
         f"learning rate {config.learning_rate:g}, seed {config.seed}\n"
-        f"step: {describe_step()}, {torch.get_num_threads()} threads\n"
+        f"step: {describe_step()}\n"
         f"audit: {inputs.audit_line}"
     )
 

@@ -4,7 +4,7 @@
 
 Each benchmark is a command of its own, see `python benchmarks/step.py --help`. Images and caches
 are made once, in a temporary place. With --only, the other lines of an older table are kept; with
---quick nothing is written.
+--quick nothing is written. What a CUDA GPU does is measured where there is one, with --only gpu.
 """
 
 import argparse
@@ -28,6 +28,8 @@ NAMES = (
     "memory",
     "verdicts",
 )
+ON_GPU = "gpu"
+"""Measured when it is named, on a machine with a CUDA GPU."""
 PACKAGES = ("torch", "numpy", "scikit-learn", "wandb", "optuna", "ray")
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
@@ -74,7 +76,7 @@ def main() -> int:
     )
     parser.add_argument("--turns", type=int, default=N_TURNS, help="of either side")
     parser.add_argument("--quick", action="store_true", help="small sizes: to see that it works")
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--only", nargs="+", choices=(*NAMES, ON_GPU), default=NAMES)
     arguments = parser.parse_args()
     sections, failed, before_s = read_sections(), [], time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="bpsweep-bench-") as temporary:
@@ -87,7 +89,7 @@ def main() -> int:
                 continue
             sections[name] = format_section(name, rows, machine, arguments.turns)
             if not arguments.quick:  # after each, so that an interruption keeps what there is
-                kept = [sections[known] for known in NAMES if known in sections]
+                kept = [sections[known] for known in (*NAMES, ON_GPU) if known in sections]
                 RESULTS.write_text("\n".join([_INTRODUCTION, *kept]), encoding="utf-8")
     if failed:
         show(f"failed: {', '.join(failed)}")

@@ -22,7 +22,7 @@ from agent.inputs import load_inputs
 from agent.memory import keep_freed_memory
 from agent.train import train
 from data.folders import count_cpus
-from models import describe_step
+from models import describe_cpu_step
 from models.compiled import SWITCH
 from report import metrics
 
@@ -36,7 +36,7 @@ def prepare(images: Path, caches: Path, fast: bool, n_epochs: int) -> None:
     torch.set_num_threads(count_cpus())
     if fast:
         keep_freed_memory()
-    show(f"{'on' if fast else 'off'}: {describe_step()}")
+    show(f"{'on' if fast else 'off'}: {describe_cpu_step()}")
     _state.update(images=images, caches=caches, n_epochs=n_epochs)
 
 

@@ -47,7 +47,7 @@ def can_compile(images: torch.Tensor, weights: Weights) -> bool:
     )
 
 
-def describe_step() -> str:
+def describe_cpu_step() -> str:
     """Return which step is in use here and why, as "compiled (g++ 12.2.0, AVX-512)"."""
     return load_step().description
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from models.gpu import can_use_kernels, load_gpu_step
 from models.lenet import LeNet5
 from models.mlp import MLP
 
@@ -75,6 +76,11 @@ class Stack:
 def _forward_lenet(weights: Weights, images: torch.Tensor) -> torch.Tensor:
     """As LeNet5.forward; pooling before ReLU is the same function on a quarter of the values."""
     n_models = len(weights["conv1.weight"])
+    if can_use_kernels(images) and (kernels := load_gpu_step().kernels) is not None:
+        for name in ("conv1", "conv2"):
+            pair = weights[f"{name}.weight"], weights[f"{name}.bias"]
+            images = kernels.conv_pool_relu(images, *pair)  # (K, B, channels, Y, X)
+        return _classify(weights, images.flatten(2))
     is_shared = len(images) == 1
     x = images[0] if is_shared else images[:, :, 0].transpose(0, 1)  # (B, 1 or K, S, S)
     x = x.contiguous(memory_format=torch.channels_last)
@@ -82,8 +88,12 @@ def _forward_lenet(weights: Weights, images: torch.Tensor) -> torch.Tensor:
         kernel = weights[f"{name}.weight"].flatten(0, 1)
         x = functional.conv2d(x, kernel, weights[f"{name}.bias"].flatten(), groups=n_groups)
         x = functional.relu(functional.max_pool2d(x, 2))  # (B, K * channels, Y, X)
-    x = x.reshape(len(x), n_models, -1).transpose(0, 1)  # (K, B, features)
-    x = functional.relu(_multiply(weights, "fc1", x))
+    return _classify(weights, x.reshape(len(x), n_models, -1).transpose(0, 1))
+
+
+def _classify(weights: Weights, features: torch.Tensor) -> torch.Tensor:
+    """Map features (K, B, F) to logits (K, B, L) by LeNet-5's linear layers."""
+    x = functional.relu(_multiply(weights, "fc1", features))
     x = functional.relu(_multiply(weights, "fc2", x))
     return _multiply(weights, "fc3", x)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from models import ModelConfig, build_model, compiled, convpool
-from models.convpool import conv_pool_relu_twice, describe_step
+from models.convpool import conv_pool_relu_twice, describe_cpu_step
 from models.linear import apply_linear, can_use_onednn
 from models.trunk import apply_trunk
 
@@ -50,7 +50,7 @@ def run_pairs(images: torch.Tensor, weights: list[torch.Tensor], seed: int) -> l
 
 @needs_compiler
 def test_a_machine_with_a_compiler_uses_it() -> None:
-    assert describe_step().startswith("compiled (g++ ")
+    assert describe_cpu_step().startswith("compiled (g++ ")
 
 
 @needs_compiler
@@ -148,14 +148,14 @@ def test_without_a_compiler_torch_does_the_same(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", "/nowhere")
     for cached in (compiled.load_compiled, convpool.load_step):
         cached.cache_clear()
-    assert describe_step().startswith("torch (no GNU C++ compiler found: install g++")
+    assert describe_cpu_step().startswith("torch (no GNU C++ compiler found: install g++")
     assert torch.allclose(network(images), before, atol=1e-6)
 
 
 @pytest.mark.usefixtures("forgotten")
 def test_the_switch_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(compiled.SWITCH, "0")
-    assert describe_step() == f"torch ({compiled.SWITCH}=0)"
+    assert describe_cpu_step() == f"torch ({compiled.SWITCH}=0)"
     assert not can_use_onednn(torch.rand(2, 40_000), torch.nn.Linear(40_000, 25))
 
 
@@ -169,7 +169,7 @@ def test_a_step_that_disagrees_with_torch_is_not_used(
     wrong = tmp_path / "wrong.cpp"
     wrong.write_text(text.replace("value > best", "value < best"), encoding="utf-8")
     monkeypatch.setattr(compiled, "_SOURCE", wrong)
-    assert "is wrong by" in describe_step()
+    assert "is wrong by" in describe_cpu_step()
     assert convpool.load_step().library is None
 
 
