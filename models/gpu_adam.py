@@ -62,8 +62,8 @@ class StackedAdam:
         """Leave out all models but these, whose weights are now elsewhere."""
         self._weights = list(weights)
         chosen = list(models)
-        self._means = [one[chosen].clone() for one in self._means]
-        self._squares = [one[chosen].clone() for one in self._squares]
+        self._means = [one[chosen] for one in self._means]
+        self._squares = [one[chosen] for one in self._squares]
         self._rates, self._decays = self._rates[chosen], self._decays[chosen]
 
     @torch.no_grad()

@@ -64,7 +64,7 @@ def _forward(
 
 @triton.jit
 def _backward_weights(
-    x, g, codes, out, n_batch, n_images, size, side, n_split,
+    x, g, codes, out, n_images, size, side, n_split,
     n_in: tl.constexpr, n_out: tl.constexpr, n_taps: tl.constexpr, n_places: tl.constexpr,
     n_chunk: tl.constexpr,
 ):  # fmt: skip
@@ -172,9 +172,8 @@ class _ConvPoolReLU(torch.autograd.Function):
         n_items, n_taps, gradient = n_models * n_batch, _count_taps(n_in), gradient.contiguous()
         n_split = min(triton.cdiv(side**2, _WEIGHTS["n_places"]), triton.cdiv(_N_PROGRAMS, n_items))
         parts = torch.empty((n_models, n_batch * n_split, n_taps, 16), device=images.device)
-        _backward_weights[(n_items, n_split, n_taps // 32)](
-            images, gradient, codes, parts,
-            n_batch, len(images) * n_batch, size, side, n_split,
+        _backward_weights[(n_items, n_split, n_taps // _WEIGHTS["n_chunk"])](
+            images, gradient, codes, parts, len(images) * n_batch, size, side, n_split,
             n_in=n_in, n_out=n_out, n_taps=n_taps, **_WEIGHTS,
         )  # fmt: skip
         sums = parts.sum(1)[..., :n_out].transpose(1, 2)  # (K, O, taps)
