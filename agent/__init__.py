@@ -1,1 +1,4 @@
-"""One run and the command line: config > engine > train > cli."""
+"""One run, a sweep worked off, and the command line.
+
+Rooms, from the ground up: tracking and training, then runs, then sweep and verdict, then command.
+"""

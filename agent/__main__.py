@@ -1,14 +1,14 @@
-"""`python -m agent`: what `wandb agent` starts; trains one configuration."""
+"""`python -m bpsweep.agent`: what `wandb agent` starts; trains one configuration."""
 
 import signal
 import sys
 from types import FrameType
 
-from agent.errors import AgentError
-from agent.memory import keep_freed_memory
-from agent.trial import run_trial
-from data.errors import DataError
-from models import ModelError
+from bpsweep.agent.errors import AgentError
+from bpsweep.agent.runs.trial import run_trial
+from bpsweep.agent.training.memory import keep_freed_memory
+from bpsweep.data.errors import DataError
+from bpsweep.models import ModelError
 
 
 def main() -> int:

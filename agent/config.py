@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic import field_validator as validates
 
-from agent.errors import ConfigError
-from data.catalog import Subset
-from data.geometry import Geometry
-from data.intensity import Normalization
-from data.splits import check_method
+from bpsweep.agent.errors import ConfigError
+from bpsweep.data.catalog import Subset
+from bpsweep.data.geometry import Geometry
+from bpsweep.data.intensity import Normalization
+from bpsweep.data.splits import check_method
 
 ModelName = Literal["lenet5", "mlp", "sklearn-mlp"]
 TaskName = Literal["single-label", "multi-label"]

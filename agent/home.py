@@ -5,7 +5,7 @@ from pathlib import Path
 
 import platformdirs
 
-from agent.errors import HomeError
+from bpsweep.agent.errors import HomeError
 
 
 def home() -> Path:

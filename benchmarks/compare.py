@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from machine import describe_machine
 
-from data.choices import SyntheticSettings
-from data.synthetic import make_synthetic
+from bpsweep.data.choices import SyntheticSettings
+from bpsweep.data.synthetic import make_synthetic
 
 N_TURNS = 5
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from machine import describe_machine
 
-from data.cache import CacheSettings, build_cache
-from data.catalog import META_NAME, Catalog, Subset, format_meta, read_catalog, select
+from bpsweep.data.cache import CacheSettings, build_cache
+from bpsweep.data.catalog import META_NAME, Catalog, Subset, format_meta, read_catalog, select
 
 _MAX_LINKS = 50_000  # to one file; ext4 allows 65,000
 

@@ -25,11 +25,11 @@ import boto3
 import numpy as np
 from machine import describe_machine
 
-from data.bucket import BUCKET, REGION
-from data.catalog import META_COLUMNS, META_NAME, Subset
-from data.fetch import fetch_subset
-from data.fetch_plan import IMAGES_PREFIX
-from data.fetcher import FetchSettings
+from bpsweep.data.bucket import BUCKET, REGION
+from bpsweep.data.catalog import META_COLUMNS, META_NAME, Subset
+from bpsweep.data.fetch import fetch_subset
+from bpsweep.data.fetch_plan import IMAGES_PREFIX
+from bpsweep.data.fetcher import FetchSettings
 
 _FILE_BYTES = 30_000  # about the mean of the published images
 _PLATES = ("P242", "0.82,Fe,4"), ("P280", "1.0,X-ray,4")  # what hi-4h selects

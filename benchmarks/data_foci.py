@@ -19,10 +19,10 @@ from machine import describe_machine
 from numpy.typing import NDArray
 from skimage.feature import blob_log
 
-from data.conditions import FOCI_TABLE, find_damage
-from data.foci import find_foci
-from data.folders import count_cpus
-from data.nucleus import Stain, Textures, render_nucleus
+from bpsweep.data.conditions import FOCI_TABLE, find_damage
+from bpsweep.data.foci import find_foci
+from bpsweep.data.folders import count_cpus
+from bpsweep.data.nucleus import Stain, Textures, render_nucleus
 
 Condition = tuple[str, float, int]  # particle, dose in Gy, hour
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from machine import describe_machine
 
-from data.geometry import fit_image
+from bpsweep.data.geometry import fit_image
 
 try:
     import atheris
@@ -26,8 +26,8 @@ except ModuleNotFoundError:
     sys.exit("data_fuzz.py needs atheris, which is not installed; `pip install atheris`")
 
 with atheris.instrument_imports(include=["data"]):
-    from data.errors import ImageError
-    from data.images import decode_image, write_image
+    from bpsweep.data.errors import ImageError
+    from bpsweep.data.images import decode_image, write_image
 
 _MAX_MEMORY_MIB = 1024
 _MAX_SECONDS_AN_INPUT = 1

@@ -21,12 +21,12 @@ import numpy as np
 from machine import describe_machine
 from threadpoolctl import threadpool_limits
 
-from data.cache import CacheSettings, ImageCache, Scale, build_cache
-from data.catalog import Catalog, Subset, read_catalog, select
-from data.geometry import resize_image
-from data.images import read_image
-from data.labels import encode_labels
-from data.loader import Loader, LoaderSettings
+from bpsweep.data.cache import CacheSettings, ImageCache, Scale, build_cache
+from bpsweep.data.catalog import Catalog, Subset, read_catalog, select
+from bpsweep.data.geometry import resize_image
+from bpsweep.data.images import read_image
+from bpsweep.data.labels import encode_labels
+from bpsweep.data.loader import Loader, LoaderSettings
 
 _N_REPEATS = 5
 _COPY_BYTES = 100_000_000

@@ -25,11 +25,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
-from data.catalog import Subset, read_catalog, select
-from data.choices import SyntheticSettings
-from data.folders import count_cpus
-from data.images import read_image
-from data.synthetic import make_synthetic
+from bpsweep.data.catalog import Subset, read_catalog, select
+from bpsweep.data.choices import SyntheticSettings
+from bpsweep.data.folders import count_cpus
+from bpsweep.data.images import read_image
+from bpsweep.data.synthetic import make_synthetic
 
 _PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 99.9, 100)
 _SIGMAS = (1, 2, 4, 8)  # pixels, the edges of the bands

@@ -23,12 +23,12 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader, TensorDataset
 
-from agent.config import RunConfig
-from agent.device import describe_step
-from agent.stack_batches import ResidentBatches
-from agent.stack_engine import StackEngine
-from data.cache import CacheSettings, ImageCache
-from data.loader import Loader, LoaderSettings
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.training.device import describe_step
+from bpsweep.agent.training.stack_batches import ResidentBatches
+from bpsweep.agent.training.stack_engine import StackEngine
+from bpsweep.data.cache import CacheSettings, ImageCache
+from bpsweep.data.loader import Loader, LoaderSettings
 
 N_IMAGES = 7_092
 STACKS = (1, 4, 16, 64)

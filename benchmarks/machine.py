@@ -5,7 +5,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from data.folders import count_cpus
+from bpsweep.data.folders import count_cpus
 
 
 def describe_machine(*packages: str) -> str:

@@ -41,7 +41,7 @@ def list_agents() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
-            if "agent.foreman" in process.cmdline():
+            if "bpsweep.agent.runs.foreman" in process.cmdline():
                 found += [process, *process.children()]
         except psutil.NoSuchProcess:
             continue

@@ -19,10 +19,10 @@ from pathlib import Path
 import yaml
 from machine import describe_machine
 
-from report.compare import LENET, PUBLISHED
+from bpsweep.report.statistics.compare import LENET, PUBLISHED
 
 SUBSETS = {"single-label": "hi-4h", "multi-label": "all-4h"}
-BPSWEEP = [sys.executable, "-m", "agent.cli"]
+BPSWEEP = [sys.executable, "-m", "bpsweep.agent.command.main"]
 
 
 def write_sweep(folder: Path, task: str, model: str, image_size: int) -> Path:
@@ -35,7 +35,7 @@ def write_sweep(folder: Path, task: str, model: str, image_size: int) -> Path:
         **PUBLISHED[task, model],
     }
     config = {
-        "program": "agent",
+        "program": "bpsweep.agent",
         "command": ["${env}", "${interpreter}", "-m", "${program}"],
         "name": f"{fixed['model']}, {task}",
         "method": "grid",

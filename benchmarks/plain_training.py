@@ -9,7 +9,7 @@ from step import BATCH_SIZE, PlainLeNet5
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from agent.inputs import Inputs
+from bpsweep.agent.training.inputs import Inputs
 
 LEARNING_RATES = (1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3)
 WEIGHT_DECAYS = (0.0, 1e-4)

@@ -35,12 +35,12 @@ from step import BATCH_SIZE, PlainLeNet5
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from agent.config import RunConfig
-from agent.engine import build_engine
-from agent.inputs import Inputs, load_inputs
-from agent.memory import keep_freed_memory
-from agent.train import run_epoch
-from data.folders import count_cpus
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.training.engine import build_engine
+from bpsweep.agent.training.inputs import Inputs, load_inputs
+from bpsweep.agent.training.loop import run_epoch
+from bpsweep.agent.training.memory import keep_freed_memory
+from bpsweep.data.folders import count_cpus
 
 SIZE = 200
 N_IMAGES = 8866

@@ -7,7 +7,7 @@ Each simulation draws wells, half of either particle, of uneven size; an accurac
 around the truth (beta-distributed; "none": all alike, "weak", "strong": standard deviation of 4 and
 9 points at 80 %); and right or wrong for each cell. Prints the machine, then for each number of
 wells, effect and truth how many per cent of the 95 % intervals held the truth, and how wide they
-were in points: over wells as in `report.intervals.resample_mean`, the plain two-stage bootstrap
+were in points: over wells as in report/statistics/intervals.py, the plain two-stage bootstrap
 (wells, then cells, nothing corrected) and the naive one (Wilson).
 """
 
@@ -18,8 +18,8 @@ import numpy as np
 from machine import describe_machine
 from numpy.typing import NDArray
 
-from report.intervals import find_interval, naive_interval, resample_mean
-from report.wells import Wells, code_wells
+from bpsweep.report.statistics.intervals import find_interval, naive_interval, resample_mean
+from bpsweep.report.statistics.wells import Wells, code_wells
 
 TRUTHS = (0.78, 0.80, 0.82)
 EFFECTS = {"none": 0.0, "weak": 0.01, "strong": 0.05}

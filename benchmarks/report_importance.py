@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from optuna.distributions import FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator
 
-from report.forest import build_grid, predict_grid, share_variance
-from report.importance import N_TREES
+from bpsweep.report.statistics.forest import build_grid, predict_grid, share_variance
+from bpsweep.report.statistics.importance import N_TREES
 
 _NAMES = ("dominant", "interacting", "inert")
 _DOMINANT, _INTERACTING = 0.04, 0.035  # of accuracy, at either end of a setting

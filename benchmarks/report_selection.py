@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import norm
 
-from report.choice import find_worth_interval, repeat_choice
-from report.wells import Wells, code_wells
+from bpsweep.report.statistics.repeated_choice import find_worth_interval, repeat_choice
+from bpsweep.report.statistics.wells import Wells, code_wells
 
 TRUTH = 0.80
 LIKENESS = (0.0, 0.5, 0.8)

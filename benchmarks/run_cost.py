@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from compare import Row, Side, current_load, make_images, run_benchmark, show
 
-from agent import trial
-from agent.engine import TorchEngine
-from agent.local_server import running_server
-from agent.memory import keep_freed_memory
-from agent.tracking.run import RunSpec, TrackedRun
-from agent.trial import Trial
-from agent.warm_inputs import WarmInputs
+from bpsweep.agent.runs import trial
+from bpsweep.agent.runs.trial import Trial
+from bpsweep.agent.sweep.local_server import running_server
+from bpsweep.agent.tracking.run import RunSpec, TrackedRun
+from bpsweep.agent.training.engine import TorchEngine
+from bpsweep.agent.training.memory import keep_freed_memory
+from bpsweep.agent.training.warm_inputs import WarmInputs
 
 N_IMAGES = 8866
 STEPS, OTHER = "steps", "the rest"

@@ -30,14 +30,14 @@ from compare import (
 )
 from sweep import run_warm, write_sweep
 
-from agent.config import RunConfig
-from agent.engine import build_engine
-from agent.memory import keep_freed_memory
-from data.cache import CacheSettings, build_cache
-from data.catalog import Catalog, read_catalog
-from data.folders import count_cpus
-from data.labels import encode_labels
-from data.loader import Loader, LoaderSettings
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.training.engine import build_engine
+from bpsweep.agent.training.memory import keep_freed_memory
+from bpsweep.data.cache import CacheSettings, build_cache
+from bpsweep.data.catalog import Catalog, read_catalog
+from bpsweep.data.folders import count_cpus
+from bpsweep.data.labels import encode_labels
+from bpsweep.data.loader import Loader, LoaderSettings
 
 SIZES = (1000, 4000, 16_000)
 N_RUNS = (1, 8, 64)

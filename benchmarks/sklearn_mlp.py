@@ -39,11 +39,11 @@ from PIL import Image
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-from agent.config import ModelName, RunConfig
-from agent.inputs import load_inputs
-from agent.memory import keep_freed_memory
-from agent.train import train
-from data.folders import count_cpus
+from bpsweep.agent.config import ModelName, RunConfig
+from bpsweep.agent.training.inputs import load_inputs
+from bpsweep.agent.training.loop import train
+from bpsweep.agent.training.memory import keep_freed_memory
+from bpsweep.data.folders import count_cpus
 
 SIZE, BATCH_SIZE = 200, 64
 N_IMAGES, N_EPOCHS = 8866, 10

@@ -18,9 +18,9 @@ from compare import Row, Side, current_load, divide, run_benchmark, show, take_t
 from torch import nn
 from torch.nn import functional
 
-from agent.memory import keep_freed_memory
-from data.folders import count_cpus
-from models import ModelConfig, build_model
+from bpsweep.agent.training.memory import keep_freed_memory
+from bpsweep.data.folders import count_cpus
+from bpsweep.models import ModelConfig, build_model
 
 BATCH_SIZE = 64
 WANTED = {200: 6.0, 128: 3.8, 64: 2.8}

@@ -35,11 +35,11 @@ from compare import (
 )
 from plain_training import LEARNING_RATES, WEIGHT_DECAYS, save_arrays
 
-from agent.agents import default_n_agents
-from agent.config import RunConfig
-from agent.inputs import load_inputs
-from agent.local_server import running_server
-from report import metrics
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.runs.agents import default_n_agents
+from bpsweep.agent.sweep.local_server import running_server
+from bpsweep.agent.training.inputs import load_inputs
+from bpsweep.report import metrics
 
 SIZE, BATCH_SIZE = 64, 64
 N_IMAGES, N_EPOCHS = 8866, 2
@@ -64,7 +64,7 @@ def write_sweep(path: Path, n_runs: int, n_epochs: int) -> Path:
     parameters["learning_rate"] = {"values": rates}
     parameters["weight_decay"] = {"values": decays}
     content = {
-        "program": "agent",
+        "program": "bpsweep.agent",
         "command": ["${env}", "${interpreter}", "-m", "${program}"],
         "name": path.stem,
         "method": "grid",
@@ -107,7 +107,7 @@ def run_warm(file: Path, images: Path, work_dir: Path, n_agents: int) -> float:
     """Seconds of `bpsweep run`."""
     where = ["--data-dir", str(images), "--agents", str(n_agents), "--no-controls"]
     taken_s, said = run_command(
-        ["-m", "agent.cli", "run", str(file), *where], work_dir / "home-warm"
+        ["-m", "bpsweep.agent.command.main", "run", str(file), *where], work_dir / "home-warm"
     )
     (work_dir / "home-warm" / "last.txt").write_text(said, encoding="utf-8")
     return taken_s
@@ -147,7 +147,7 @@ def read_training(home: Path, n_runs: int) -> float:
 
 def sum_training(path: str, n_runs: int) -> float:
     """The same, asked of the server that the environment names."""
-    from agent.tracking.sweeps import read_sweep  # noqa: PLC0415  # wandb looks at its variables
+    from bpsweep.agent.tracking.sweeps import read_sweep  # noqa: PLC0415  # wandb looks at its variables
 
     runs = [run for run in read_sweep(path).runs if run.state == "finished"]
     if len(runs) != n_runs:

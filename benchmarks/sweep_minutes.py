@@ -23,12 +23,12 @@ from compare import make_images, show, time_call
 from machine import describe_machine
 from threadpoolctl import threadpool_limits
 
-from agent.config import RunConfig
-from agent.engine import build_engine
-from agent.inputs import load_inputs
-from agent.memory import keep_freed_memory
-from agent.sweepfile import SweepFile, read_sweep_file
-from data.folders import count_cpus
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.sweep.file import SweepFile, read_sweep_file
+from bpsweep.agent.training.engine import build_engine
+from bpsweep.agent.training.inputs import load_inputs
+from bpsweep.agent.training.memory import keep_freed_memory
+from bpsweep.data.folders import count_cpus
 
 N_REAL = {"hi-4h": 8866, "all-4h": 27_609}
 N_SYNTHETIC, N_TIMED = 8866, 2048

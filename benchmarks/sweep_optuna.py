@@ -12,7 +12,7 @@ import optuna
 import torch
 from plain_training import LEARNING_RATES, WEIGHT_DECAYS, train_plainly
 
-from data.folders import count_cpus
+from bpsweep.data.folders import count_cpus
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import torch
 from plain_training import LEARNING_RATES, WEIGHT_DECAYS, train_plainly
 from ray import tune
 
-from data.folders import count_cpus
+from bpsweep.data.folders import count_cpus
 
 
 def run_trial(config: dict[str, Any]) -> None:

@@ -12,12 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agent import home
-from agent.local_server import running_server
-from agent.sweep import SweepJob
-from agent.sweepfile import read_sweep_file
-from agent.tracking.sweeps import create_sweep
-from data.folders import count_cpus
+from bpsweep.agent import home
+from bpsweep.agent.sweep.file import read_sweep_file
+from bpsweep.agent.sweep.local_server import running_server
+from bpsweep.agent.sweep.work import SweepJob
+from bpsweep.agent.tracking.sweeps import create_sweep
+from bpsweep.data.folders import count_cpus
 
 
 def main() -> None:
@@ -50,7 +50,9 @@ def main() -> None:
         ]
         for one in agents:
             one.wait()
-        subprocess.run([sys.executable, "-m", "agent.cli", "report", path], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "bpsweep.agent.command.main", "report", path], check=True
+        )
         print(path)
 
 

@@ -11,12 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from agent.config import RunConfig
-from agent.inputs import load_inputs
-from agent.train import train
-from data.choices import SyntheticSettings
-from data.synthetic import make_synthetic
-from report import metrics
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.training.inputs import load_inputs
+from bpsweep.agent.training.loop import train
+from bpsweep.data.choices import SyntheticSettings
+from bpsweep.data.synthetic import make_synthetic
+from bpsweep.report import metrics
 
 PUBLISHED = {
     ("lenet5", "single-label"): {"batch_size": 64, "epochs": 10, "learning_rate": 3e-4},

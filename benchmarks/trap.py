@@ -23,10 +23,10 @@ from typing import Any
 import yaml
 from machine import describe_machine
 
-from data.choices import SyntheticSettings
-from data.synthetic import make_synthetic
+from bpsweep.data.choices import SyntheticSettings
+from bpsweep.data.synthetic import make_synthetic
 
-BPSWEEP = [sys.executable, "-m", "agent.cli"]
+BPSWEEP = [sys.executable, "-m", "bpsweep.agent.command.main"]
 SETS = {
     "plates alone": {"plate_effect": 1.0, "radiation_effect": 0.0},
     "damage alone": {"plate_effect": 0.0, "radiation_effect": 2.0},
@@ -47,7 +47,7 @@ def write_sweep(path: Path, arguments: argparse.Namespace, normalize: str) -> Pa
     }
     swept = {"batch_size": [16, 64], "learning_rate": [0.001, 0.0003]}
     config = {
-        "program": "agent",
+        "program": "bpsweep.agent",
         "command": ["${env}", "${interpreter}", "-m", "${program}"],
         "method": "grid",
         "metric": {"name": "val/accuracy", "goal": "maximize"},

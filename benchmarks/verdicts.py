@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from compare import Row, Side, current_load, make_images, run_benchmark, show
 
-from agent.config import RunConfig
-from agent.inputs import load_inputs
-from agent.memory import keep_freed_memory
-from agent.train import train
-from data.folders import count_cpus
-from models import describe_cpu_step
-from models.compiled import SWITCH
-from report import metrics
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.training.inputs import load_inputs
+from bpsweep.agent.training.loop import train
+from bpsweep.agent.training.memory import keep_freed_memory
+from bpsweep.data.folders import count_cpus
+from bpsweep.models import describe_cpu_step
+from bpsweep.models.compiled import SWITCH
+from bpsweep.report import metrics
 
 LEARNING_RATES = (3e-4, 1e-3)
 

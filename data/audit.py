@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from data.catalog import Catalog
-from data.labels import LABEL_NAMES, encode_labels
-from data.splits import Rows, Split
+from bpsweep.data.catalog import Catalog
+from bpsweep.data.labels import LABEL_NAMES, encode_labels
+from bpsweep.data.splits import Rows, Split
 
 LABELS: Final = {"particle": "particle", "dose": "dose_gy", "hour": "hour"}  # word -> column
 # What may give a label away, and the columns that make one; a well is a position on any plate.

@@ -1,6 +1,6 @@
 """An audit as text for people."""
 
-from data.audit import Audit
+from bpsweep.data.audit import Audit
 
 
 def format_audit(audit: Audit) -> str:

@@ -27,12 +27,12 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from data.cache import ImageCache
-from data.errors import CacheError
-from data.folders import Progress, build_folder, count_cpus, lock_folder
-from data.intensity import PERCENTILES
-from data.masks import find_masks, load_mask
-from data.outline import Mask, find_outline, widen
+from bpsweep.data.cache import ImageCache
+from bpsweep.data.errors import CacheError
+from bpsweep.data.folders import Progress, build_folder, count_cpus, lock_folder
+from bpsweep.data.intensity import PERCENTILES
+from bpsweep.data.masks import find_masks, load_mask
+from bpsweep.data.outline import Mask, find_outline, widen
 
 Shown = Literal["background", "nucleus"]
 SHOWN: Final[tuple[Shown, ...]] = get_args(Shown)

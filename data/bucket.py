@@ -11,7 +11,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from data.errors import FetchError
+from bpsweep.data.errors import FetchError
 
 BUCKET: Final = "nasa-bps-training-data"
 REGION: Final = "us-west-2"

@@ -20,18 +20,18 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from data.catalog import Catalog
-from data.decode import decode_images
-from data.errors import CacheError
-from data.folders import (
+from bpsweep.data.catalog import Catalog
+from bpsweep.data.decode import decode_images
+from bpsweep.data.errors import CacheError
+from bpsweep.data.folders import (
     BUILDING_SUFFIX,
     Progress,
     build_folder,
     lock_folder,
 )
-from data.geometry import GEOMETRIES, Geometry, fit_image
-from data.intensity import CLIP_RANGE, PERCENTILES, scale_counts
-from data.rejected import RejectedFilesError, drop_rejected, list_rejected
+from bpsweep.data.geometry import GEOMETRIES, Geometry, fit_image
+from bpsweep.data.intensity import CLIP_RANGE, PERCENTILES, scale_counts
+from bpsweep.data.rejected import RejectedFilesError, drop_rejected, list_rejected
 
 _FORMAT: Final = 2  # raise when the meaning of the arrays changes
 _MAX_SIZE: Final = 512
@@ -82,7 +82,7 @@ class ImageCache:
         settings: what it was built with.
         manifest: what made it: file checksums, settings, versions, catalogue checksum.
         folder: where it lies.
-        blanked: part of every image is hidden, as pixels of 0, see `data.blank`.
+        blanked: part of every image is hidden, as pixels of 0, see `bpsweep.data.blank`.
     """
 
     images: NDArray[np.uint16] | NDArray[np.uint8]

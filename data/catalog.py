@@ -15,8 +15,8 @@ from typing import Final, Literal, get_args
 
 import pandas as pd
 
-from data.choices import HOURS
-from data.errors import CatalogError
+from bpsweep.data.choices import HOURS
+from bpsweep.data.errors import CatalogError
 
 META_NAME: Final = "meta.csv"
 SYNTHETIC_MARKER: Final = "synthetic.json"

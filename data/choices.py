@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from data.errors import SyntheticError
+from bpsweep.data.errors import SyntheticError
 
 TASKS: Final = ("single-label", "multi-label")
 SPLITS: Final = ("image", "field", "well")  # and fold-K-of-N

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data.nucleus import Damage, Stain
-from data.plates import PLATES
+from bpsweep.data.nucleus import Damage, Stain
+from bpsweep.data.plates import PLATES
 
 # Mean foci per nucleus by particle, dose and hour: course project on the real set, blob count.
 # Absolute numbers are the detector's; only the ratios are used.

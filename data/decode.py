@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from data.catalog import Catalog
-from data.errors import ImageError
-from data.folders import Progress, count_cpus
-from data.images import decode_image, read_bytes
+from bpsweep.data.catalog import Catalog
+from bpsweep.data.errors import ImageError
+from bpsweep.data.folders import Progress, count_cpus
+from bpsweep.data.images import decode_image, read_bytes
 
 # Row of the catalogue, its (Y, X) uint16 pixels, sha256 of its file.
 Handler = Callable[[int, NDArray[np.uint16], str], None]

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from data.bucket import Checksums
-from data.catalog import META_NAME, SYNTHETIC_MARKER, Subset
-from data.errors import FetchError
-from data.fetch_plan import FetchPlan, make_plan, write_manifest
-from data.fetcher import Fetcher, FetchSettings
-from data.folders import PART_SUFFIX, lock_folder, write_whole
-from data.masks import MASKS_FOLDER
+from bpsweep.data.bucket import Checksums
+from bpsweep.data.catalog import META_NAME, SYNTHETIC_MARKER, Subset
+from bpsweep.data.errors import FetchError
+from bpsweep.data.fetch_plan import FetchPlan, make_plan, write_manifest
+from bpsweep.data.fetcher import Fetcher, FetchSettings
+from bpsweep.data.folders import PART_SUFFIX, lock_folder, write_whole
+from bpsweep.data.masks import MASKS_FOLDER
 
 _SPARE_BYTES: Final = 64 << 20  # disk space left alone
 _MAX_FAILED: Final = 5  # files given up before the whole fetch is

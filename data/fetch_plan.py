@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from data.bucket import BUCKET, Checksums, RemoteFile, compute_checksums
-from data.catalog import META_NAME, Catalog, Subset, parse_catalog, select
-from data.errors import FetchError
-from data.fetcher import Fetcher, FetchSettings
-from data.folders import list_first, write_whole
-from data.masks import MASKS_FOLDER
+from bpsweep.data.bucket import BUCKET, Checksums, RemoteFile, compute_checksums
+from bpsweep.data.catalog import META_NAME, Catalog, Subset, parse_catalog, select
+from bpsweep.data.errors import FetchError
+from bpsweep.data.fetcher import Fetcher, FetchSettings
+from bpsweep.data.folders import list_first, write_whole
+from bpsweep.data.masks import MASKS_FOLDER
 
 IMAGES_PREFIX: Final = "Microscopy/train/"
 MASKS_PREFIX: Final = "Microscopy/DAPI_MASK_images/"

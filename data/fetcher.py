@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from data.bucket import Bucket, Checksums, PermanentError, RemoteFile, TransientError
-from data.errors import FetchError
-from data.folders import PART_SUFFIX
+from bpsweep.data.bucket import Bucket, Checksums, PermanentError, RemoteFile, TransientError
+from bpsweep.data.errors import FetchError
+from bpsweep.data.folders import PART_SUFFIX
 
 _MAX_PAUSE_S: Final = 20.0
 

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from data.catalog import Catalog
-from data.errors import ImageError
-from data.foci import find_foci
-from data.images import read_image
-from data.outline import find_outline
+from bpsweep.data.catalog import Catalog
+from bpsweep.data.errors import ImageError
+from bpsweep.data.foci import find_foci
+from bpsweep.data.images import read_image
+from bpsweep.data.outline import find_outline
 
 _WINDOW: Final = (300, 1600)  # counts shown from black to white; the real cell's range
 _TILE: Final = 170  # pixels shown a side; larger cells are cut

@@ -19,7 +19,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from data.errors import ImageError
+from bpsweep.data.errors import ImageError
 
 MAX_SIDE: Final = 4096  # pixels; the published images have 60 to 280
 MAX_FILE_BYTES: Final = 2 * MAX_SIDE * MAX_SIDE + 65536

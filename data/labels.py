@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.catalog import Catalog
-from data.choices import TASKS
-from data.errors import CatalogError
+from bpsweep.data.catalog import Catalog
+from bpsweep.data.choices import TASKS
+from bpsweep.data.errors import CatalogError
 
 _PARTICLES: Final = ("Fe", "X-ray")
 _DOSES: Final = {0.0: "0 Gy", 0.1: "0.1 Gy", 0.3: "0.3 Gy", 0.82: "0.82 Gy", 1.0: "1.0 Gy"}

@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.cache import ImageCache
-from data.errors import DataError
-from data.intensity import CLIP_RANGE, Normalization
+from bpsweep.data.cache import ImageCache
+from bpsweep.data.errors import DataError
+from bpsweep.data.intensity import CLIP_RANGE, Normalization
 
 _PLATE_SPAN: Final = (-2.0, 6.0)  # standard deviations; foci are far above the mean
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.augment import draw_moves, move_images
-from data.cache import ImageCache
-from data.errors import DataError
-from data.intensity import NORMALIZATIONS, Normalization, scale_counts
-from data.limits import find_limits
+from bpsweep.data.augment import draw_moves, move_images
+from bpsweep.data.cache import ImageCache
+from bpsweep.data.errors import DataError
+from bpsweep.data.intensity import NORMALIZATIONS, Normalization, scale_counts
+from bpsweep.data.limits import find_limits
 
 _SHUFFLE, _AUGMENT = 0, 1  # streams of random numbers of one epoch
 _CHUNK_PIXELS: Final = 1 << 15  # handled at a time, so that they stay in the processor's cache
@@ -26,7 +26,7 @@ class LoaderSettings:
 
     Attributes:
         batch_size: images a batch; the last one of an epoch may be shorter.
-        normalize: how counts become [0, 1], see `data.intensity`.
+        normalize: how counts become [0, 1], see `bpsweep.data.intensity`.
         augment: turn, mirror and shift each image at random.
         seed: of order and augmentation.
     """

@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.catalog import Catalog
-from data.errors import ImageError
-from data.geometry import Geometry, fit_image
-from data.images import read_mask
+from bpsweep.data.catalog import Catalog
+from bpsweep.data.errors import ImageError
+from bpsweep.data.geometry import Geometry, fit_image
+from bpsweep.data.images import read_mask
 
 MASKS_FOLDER: Final = "DAPI_MASK_images"
 _FULL: Final = 65535

@@ -2,7 +2,7 @@
 
 Smoothing, Otsu's threshold on the logarithm of the counts, the largest object near the middle,
 holes filled. 53BP1 fills the nucleus and leaves the cytoplasm dark, so that its own channel shows
-the outline; where DAPI masks were fetched those are used instead, see `data.masks`.
+the outline; where DAPI masks were fetched those are used instead, see `bpsweep.data.masks`.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from data.geometry import resize_image
+from bpsweep.data.geometry import resize_image
 
 Mask = NDArray[np.bool_]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data.errors import SyntheticError
+from bpsweep.data.errors import SyntheticError
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def lay_out_cells(n_images: int, hours: tuple[int, ...], seed: int) -> pd.DataFr
     """Rows of a catalogue with the published plates, each plate and well with its share of cells.
 
     Returns:
-        The table of `data.catalog.Catalog`, rows in random order as in the published file.
+        The table of `bpsweep.data.catalog.Catalog`, rows in random order as in the published file.
 
     Raises:
         SyntheticError: a well would have no cell.

@@ -5,9 +5,9 @@ import io
 import os
 from pathlib import Path
 
-from data.catalog import Catalog
-from data.errors import CacheError
-from data.folders import list_first, write_whole
+from bpsweep.data.catalog import Catalog
+from bpsweep.data.errors import CacheError
+from bpsweep.data.folders import list_first, write_whole
 
 
 class RejectedFilesError(Exception):

@@ -19,10 +19,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.catalog import Catalog, format_meta
-from data.choices import SPLITS
-from data.errors import SplitError
-from data.folders import write_whole
+from bpsweep.data.catalog import Catalog, format_meta
+from bpsweep.data.choices import SPLITS
+from bpsweep.data.errors import SplitError
+from bpsweep.data.folders import write_whole
 
 _FOLD: Final = re.compile(r"fold-([1-9]\d?)-of-([1-9]\d?)")
 _SHARE: Final = 0.2  # of all rows, for validation and for test each

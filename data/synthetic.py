@@ -20,14 +20,14 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from data.catalog import META_NAME, SYNTHETIC_MARKER, format_meta, read_catalog
-from data.choices import SyntheticSettings
-from data.conditions import Well, draw_stain, find_damage
-from data.errors import SyntheticError
-from data.folders import Progress, build_folder, count_cpus, lock_folder
-from data.images import write_image
-from data.nucleus import Damage, Stain, Textures, render_nucleus
-from data.plates import lay_out_cells
+from bpsweep.data.catalog import META_NAME, SYNTHETIC_MARKER, format_meta, read_catalog
+from bpsweep.data.choices import SyntheticSettings
+from bpsweep.data.conditions import Well, draw_stain, find_damage
+from bpsweep.data.errors import SyntheticError
+from bpsweep.data.folders import Progress, build_folder, count_cpus, lock_folder
+from bpsweep.data.images import write_image
+from bpsweep.data.nucleus import Damage, Stain, Textures, render_nucleus
+from bpsweep.data.plates import lay_out_cells
 
 _FORMAT: Final = 4  # raise when the same settings give other bytes
 _CHUNK: Final = 64  # images a worker takes at a time

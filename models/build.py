@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from models.errors import ModelError
-from models.lenet import LeNet5
-from models.mlp import HIDDEN_UNITS, MLP
+from bpsweep.models.errors import ModelError
+from bpsweep.models.lenet import LeNet5
+from bpsweep.models.mlp import HIDDEN_UNITS, MLP
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier

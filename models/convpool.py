@@ -9,7 +9,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from models.compiled import Compiled, load_compiled
+from bpsweep.models.compiled import Compiled, load_compiled
 
 _WEIGHT_SHAPES: Final = ((6, 1, 5, 5), (6,), (16, 6, 5, 5), (16,))
 _MIN_SIDE: Final = 16  # of which one pixel is left

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from models.compiled import SWITCH, is_switched_on
+from bpsweep.models.compiled import SWITCH, is_switched_on
 
 if TYPE_CHECKING:
-    from models.gpu_adam import StackedAdam
+    from bpsweep.models.gpu_adam import StackedAdam
 
 MAX_ERROR = 1e-5
 """Relative error of values and gradients beyond which our kernels are not used."""
@@ -23,7 +23,7 @@ ConvPoolReLU = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor
 
 @dataclass(frozen=True)
 class Kernels:
-    """Ours: see `models.gpu_convpool` and `models.gpu_adam`."""
+    """Ours: see `bpsweep.models.gpu_convpool` and `bpsweep.models.gpu_adam`."""
 
     conv_pool_relu: ConvPoolReLU
     adam: "type[StackedAdam]"
@@ -52,8 +52,8 @@ def load_gpu_step() -> GPUStep:
     if not is_switched_on():
         return GPUStep(None, f"torch ({SWITCH}=0)")
     try:
-        from models.gpu_adam import StackedAdam  # noqa: PLC0415  # a CPU's torch has no Triton
-        from models.gpu_convpool import conv_pool_relu  # noqa: PLC0415
+        from bpsweep.models.gpu_adam import StackedAdam  # noqa: PLC0415  # a CPU's torch has no Triton
+        from bpsweep.models.gpu_convpool import conv_pool_relu  # noqa: PLC0415
 
         name = f"Triton {metadata.version('triton')}"
         error = measure_error(conv_pool_relu, torch.device("cuda"))

@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
-from models.adam import DECAYS, EPSILON
+from bpsweep.models.adam import DECAYS, EPSILON
 
 
 @triton.jit

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.errors import ModelError
-from models.trunk import apply_trunk
+from bpsweep.models.errors import ModelError
+from bpsweep.models.trunk import apply_trunk
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 32, 224
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from models.compiled import is_switched_on
+from bpsweep.models.compiled import is_switched_on
 
 _MIN_WEIGHTS: Final = 1 << 17
 """Below, what a call costs is more than what it gains."""

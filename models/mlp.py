@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.linear import apply_linear
+from bpsweep.models.linear import apply_linear
 
 HIDDEN_UNITS = (25, 25)
 

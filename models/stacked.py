@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.gpu import can_use_kernels, load_gpu_step
-from models.lenet import LeNet5
-from models.mlp import MLP
+from bpsweep.models.gpu import can_use_kernels, load_gpu_step
+from bpsweep.models.lenet import LeNet5
+from bpsweep.models.mlp import MLP
 
 Weights = Mapping[str, torch.Tensor]
 """Every parameter by name, with the member as first axis; statistics of pixels without it."""

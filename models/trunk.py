@@ -12,14 +12,14 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from models.convpool import (
+from bpsweep.models.convpool import (
     can_compile,
     conv_pool_relu_twice,
     load_step,
     run_backward,
     run_forward,
 )
-from models.linear import apply_linear, can_use_onednn, multiply
+from bpsweep.models.linear import apply_linear, can_use_onednn, multiply
 
 
 def apply_trunk(

@@ -1,1 +1,4 @@
-"""Finished runs to verdicts and tables; pure, takes plain records."""
+"""Finished runs to verdicts, tables, figures and one page; pure, takes plain records.
+
+Rooms, from the ground up: statistics, then text, then figures, then page.
+"""

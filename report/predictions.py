@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from report.metrics import Labels, Probabilities
+from bpsweep.report.metrics import Labels, Probabilities
 
 FILE_NAME: Final = "predictions.csv"
 """What the file is called among a run's files."""

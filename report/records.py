@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from report import metrics
-from report.predictions import Predictions
+from bpsweep.report import metrics
+from bpsweep.report.predictions import Predictions
 
 TRAIN, CONTROL, REPLICATE, TEST = "train", "control", "replicate", "test"
 """What a run is for, as its job type at W&B says; controls, replicates and the evaluation on the

@@ -1,4 +1,4 @@
-"""`python -m server --store DIR`: serve one store until told to stop."""
+"""`python -m bpsweep.server --store DIR`: serve one store until told to stop."""
 
 import argparse
 import gc
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import uvicorn
 
-from server import accounts, folder, maintenance
-from server.app import create_app
-from server.context import Context
-from server.errors import StoreError
-from server.graphql.execute import build_schema
-from server.settings import DEFAULT_PROJECT, Settings
-from server.store import users
+from bpsweep.server import accounts, folder, maintenance
+from bpsweep.server.app import create_app
+from bpsweep.server.context import Context
+from bpsweep.server.errors import StoreError
+from bpsweep.server.graphql.execute import build_schema
+from bpsweep.server.settings import DEFAULT_PROJECT, Settings
+from bpsweep.server.store import users
 
 EXIT_PROBLEMS, EXIT_STORE, EXIT_IN_USE = 1, 2, 3
 # Open connections (a paused agent's, a browser's) get this long after SIGINT or SIGTERM.
@@ -28,7 +28,7 @@ KEEP_ALIVE_S = 60
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m server",
+        prog="python -m bpsweep.server",
         description="Serve W&B's sweeps, runs, files and artifacts to the stock wandb client.",
     )
     defaults = Settings(Path())

@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from server import folder
-from server.errors import StoreError
-from server.settings import Settings
-from server.store import Connection, Database, users
+from bpsweep.server import folder
+from bpsweep.server.errors import StoreError
+from bpsweep.server.settings import Settings
+from bpsweep.server.store import Connection, Database, users
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 

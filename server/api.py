@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from server import leases, replay
-from server.context import Context, get_context
-from server.errors import BadRequestError, NotFoundError
-from server.jsontext import make_strict
-from server.limits import parse_object, read_body
-from server.store import Connection, Row, projects, runs, sweeps, trials
+from bpsweep.server import leases, replay
+from bpsweep.server.context import Context, get_context
+from bpsweep.server.errors import BadRequestError, NotFoundError
+from bpsweep.server.jsontext import make_strict
+from bpsweep.server.limits import parse_object, read_body
+from bpsweep.server.store import Connection, Row, projects, runs, sweeps, trials
 
 router = APIRouter(prefix="/api")
 

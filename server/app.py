@@ -13,18 +13,18 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
-from server import api, files, filestream, leases, pages
-from server.auth import Auth, UnauthorizedError
-from server.board.board import Board
-from server.context import Context, get_context
-from server.errors import ServerError
-from server.graphql.common import Operation
-from server.graphql.execute import execute
-from server.limits import parse_object, read_body
-from server.scheduler import Scheduler
-from server.settings import Settings
-from server.store import Database
-from server.uploads import Uploads
+from bpsweep.server import api, files, filestream, leases, pages
+from bpsweep.server.auth import Auth, UnauthorizedError
+from bpsweep.server.board.board import Board
+from bpsweep.server.context import Context, get_context
+from bpsweep.server.errors import ServerError
+from bpsweep.server.graphql.common import Operation
+from bpsweep.server.graphql.execute import execute
+from bpsweep.server.limits import parse_object, read_body
+from bpsweep.server.scheduler import Scheduler
+from bpsweep.server.settings import Settings
+from bpsweep.server.store import Database
+from bpsweep.server.uploads import Uploads
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.responses import Response
 
-from server.errors import ServerError
-from server.settings import Settings
-from server.store import Database, Row, users
+from bpsweep.server.errors import ServerError
+from bpsweep.server.settings import Settings
+from bpsweep.server.store import Database, Row, users
 
 COOKIE = "bpsweep_session"
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from server.auth import Auth
-from server.scheduler import Scheduler
-from server.settings import Settings
-from server.store import Database
-from server.uploads import Uploads
+from bpsweep.server.auth import Auth
+from bpsweep.server.scheduler import Scheduler
+from bpsweep.server.settings import Settings
+from bpsweep.server.store import Database
+from bpsweep.server.uploads import Uploads
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response
 
-from server.context import Context, get_context
-from server.errors import BadRequestError, NotFoundError
-from server.store import artifacts, files
+from bpsweep.server.context import Context, get_context
+from bpsweep.server.errors import BadRequestError, NotFoundError
+from bpsweep.server.store import artifacts, files
 
 router = APIRouter()
 

@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from server import leases, scheduler, search
-from server.context import Context, get_context
-from server.errors import BadRequestError, NotFoundError
-from server.limits import parse_object, read_body
-from server.store import Connection, Row, history, projects, runs, sweeps
+from bpsweep.server import leases, scheduler, search
+from bpsweep.server.context import Context, get_context
+from bpsweep.server.errors import BadRequestError, NotFoundError
+from bpsweep.server.limits import parse_object, read_body
+from bpsweep.server.store import Connection, Row, history, projects, runs, sweeps
 
 router = APIRouter()
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from server.errors import StoreError
+from bpsweep.server.errors import StoreError
 
 KEY_FILE, ADDRESS_FILE, PORT_FILE, LOCK_FILE = "api_key", "server.json", "port", "lock"
 

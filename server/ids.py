@@ -7,7 +7,7 @@ import secrets
 import string
 from datetime import UTC, datetime
 
-from server.errors import BadRequestError
+from bpsweep.server.errors import BadRequestError
 
 _ALPHABET = string.ascii_lowercase + string.digits
 # Half a nickname each.

@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from server.errors import BadRequestError
+from bpsweep.server.errors import BadRequestError
 
 # Deeper texts could be stored, and then break everything of ours that walks through them.
 MAX_DEPTH = 100

@@ -9,9 +9,9 @@ taken over its configuration.
 import time
 from typing import Any
 
-from server.ids import make_name
-from server.store import runs, sweeps, trials
-from server.store.database import Connection, Row
+from bpsweep.server.ids import make_name
+from bpsweep.server.store import runs, sweeps, trials
+from bpsweep.server.store.database import Connection, Row
 
 # The client's exit code after Ctrl-C or after the server has asked it to stop.
 EXIT_INTERRUPTED = 255

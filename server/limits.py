@@ -5,8 +5,8 @@ from typing import Any
 
 from fastapi import Request
 
-from server.errors import BadRequestError, TooLargeError
-from server.jsontext import load_json
+from bpsweep.server.errors import BadRequestError, TooLargeError
+from bpsweep.server.jsontext import load_json
 
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 

@@ -5,10 +5,10 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from server.errors import BadRequestError, StoreError
-from server.settings import Settings
-from server.store.database import MIGRATIONS, Connection, connect, rows
-from server.uploads import digest_to_hex
+from bpsweep.server.errors import BadRequestError, StoreError
+from bpsweep.server.settings import Settings
+from bpsweep.server.store.database import MIGRATIONS, Connection, connect, rows
+from bpsweep.server.uploads import digest_to_hex
 
 _UPLOADS = ("runs", "blobs", "manifests")
 

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from server import scheduler, search
-from server.store import Connection, Row, runs, trials
+from bpsweep.server import scheduler, search
+from bpsweep.server.store import Connection, Row, runs, trials
 
 
 def replay_sweep(db: Connection, sweep: Row) -> dict[str, Any]:

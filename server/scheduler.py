@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from server import leases, search
-from server.errors import NotFoundError
-from server.ids import make_name
-from server.store import Connection, Database, Row, agents, history, runs, sweeps, trials
+from bpsweep.server import leases, search
+from bpsweep.server.errors import NotFoundError
+from bpsweep.server.ids import make_name
+from bpsweep.server.store import Connection, Database, Row, agents, history, runs, sweeps, trials
 
 Command = dict[str, Any]
 

@@ -17,9 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from server.errors import BadRequestError
-from server.space import NESTING, ParamValidationError, Space, engine_schema, pick_point, sweeps
-from server.yamltext import load_yaml
+from bpsweep.server.errors import BadRequestError
+from bpsweep.server.space import (
+    NESTING,
+    ParamValidationError,
+    Space,
+    engine_schema,
+    pick_point,
+    sweeps,
+)
+from bpsweep.server.yamltext import load_yaml
 
 MAX_DRAWS = 500
 # On a finite space that is nearly used up, walking it is quicker than drawing.
@@ -268,6 +275,8 @@ def _find_problems(known: dict[str, Any], config: dict[str, Any]) -> list[str]:
         problems.append("method 'bayes' needs a 'metric' with a name and a goal")
     if "early_terminate" in config and "metric" not in config:
         problems.append("'early_terminate' needs a 'metric' with a name and a goal")
+    if config.get("program") == "agent" and "-m" in (config.get("command") or ()):
+        problems.append("program 'agent' is named bpsweep.agent: write `program: bpsweep.agent`")
     for key, lowest in (("run_cap", 1), ("seed", 0)):
         value = config.get(key, lowest)
         if isinstance(value, bool) or not isinstance(value, int) or value < lowest:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from server.errors import BadRequestError
+from bpsweep.server.errors import BadRequestError
 
 with warnings.catch_warnings():
     # sweeps 0.2 was written for pydantic 1 and warns about it once, when imported. By name, since

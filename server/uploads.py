@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.errors import BadRequestError, TooLargeError
+from bpsweep.server.errors import BadRequestError, TooLargeError
 
 _MD5_HEX = re.compile(r"[0-9a-f]{32}")
 MAX_NAME = 1024

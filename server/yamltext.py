@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from server.errors import BadRequestError
+from bpsweep.server.errors import BadRequestError
 
 MAX_TEXT = 1_000_000
 MAX_NODES = 100_000

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.choices import SyntheticSettings
-from data.synthetic import make_synthetic
+from bpsweep.data.choices import SyntheticSettings
+from bpsweep.data.synthetic import make_synthetic
 
 REAL_SET = Path(__file__).parents[2] / "shared" / "bps" / "train"
 

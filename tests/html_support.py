@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from report import metrics
-from report.html_cells import CellPicture
-from report.metrics import Labels
-from report.predictions import Predictions
-from report.records import CONTROL, TRAIN, RunRecord, SweepRecord
+from bpsweep.report import metrics
+from bpsweep.report.metrics import Labels
+from bpsweep.report.page.cells import CellPicture
+from bpsweep.report.predictions import Predictions
+from bpsweep.report.records import CONTROL, TRAIN, RunRecord, SweepRecord
 
 LABELS = ("Fe", "X-ray")
 PARAMETERS = {
@@ -22,7 +22,7 @@ PARAMETERS = {
     "learning_rate": {"values": [0.0003, 0.0005, 0.001]},
 }
 CONFIG = {
-    "program": "agent",
+    "program": "bpsweep.agent",
     "name": "lenet_single",
     "method": "grid",
     "metric": {"name": metrics.VAL_ACCURACY, "goal": "maximize"},

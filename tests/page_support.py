@@ -13,9 +13,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server_support import KEY, LocalServer
 
-from server import scheduler
-from server.context import Context
-from server.store import agents, files, history, projects, runs, trials
+from bpsweep.server import scheduler
+from bpsweep.server.context import Context
+from bpsweep.server.store import agents, files, history, projects, runs, trials
 
 expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

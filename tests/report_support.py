@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from report.predictions import Predictions
-from report.records import CONTROL, RunRecord, SweepRecord
-from report.scores import METRICS, score_cells
-from report.wells import group_wells
+from bpsweep.report.predictions import Predictions
+from bpsweep.report.records import CONTROL, RunRecord, SweepRecord
+from bpsweep.report.statistics.scores import METRICS, score_cells
+from bpsweep.report.statistics.wells import group_wells
 
 PARTICLES = ("Fe", "X-ray")
 SETTINGS = {"batch_size": (16, 32, 64), "epochs": (5, 10, 15), "learning_rate": (3e-4, 5e-4, 1e-3)}

@@ -17,10 +17,10 @@ from typing import Any
 import httpx
 import uvicorn
 
-from server.app import create_app
-from server.context import Context
-from server.settings import Settings
-from server.store import users
+from bpsweep.server.app import create_app
+from bpsweep.server.context import Context
+from bpsweep.server.settings import Settings
+from bpsweep.server.store import users
 
 ROOT = Path(__file__).parent.parent
 KEY = "k" * 40
@@ -136,7 +136,7 @@ def open_local_server(store: Path, **settings: Any) -> Iterator[LocalServer]:
 
 
 class ServerProcess:
-    """`python -m server` on a store, with the environment that its users export."""
+    """`python -m bpsweep.server` on a store, with the environment that its users export."""
 
     def __init__(self, store: Path, *options: str) -> None:
         self.store, self.options = store, options
@@ -145,7 +145,7 @@ class ServerProcess:
     def start(self) -> "ServerProcess":
         with (self.store.parent / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "server", "--store", str(self.store), *self.options],
+                [sys.executable, "-m", "bpsweep.server", "--store", str(self.store), *self.options],
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,

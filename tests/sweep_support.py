@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-BPSWEEP = [sys.executable, "-m", "agent.cli"]
+BPSWEEP = [sys.executable, "-m", "bpsweep.agent.command.main"]
 COMMAND = ["${env}", "${interpreter}", "-m", "${program}"]
 
 
@@ -25,7 +25,7 @@ def make_sweep_yaml(folder: Path, **parameters: Any) -> Path:
         for name, value in {"image_size": 32, "subset": "all-4h", **parameters}.items()
     }
     config = {
-        "program": "agent",
+        "program": "bpsweep.agent",
         "command": COMMAND,
         "method": "grid",
         "metric": {"name": "val/accuracy", "goal": "maximize"},

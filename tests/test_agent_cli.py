@@ -13,9 +13,15 @@ SLOW = {"torch", "wandb", "pandas", "pydantic", "scipy", "sklearn", "matplotlib"
 @pytest.mark.parametrize(
     ("module", "spared"),
     [
-        ("agent.cli", SLOW),  # every command, `--help` too
-        ("agent.sweep", {"torch", "scipy.stats", "sklearn", "matplotlib"}),  # beside its workers
-        ("agent.foreman", {"scipy.stats", "sklearn", "plotly"}),  # whose workers train LeNet-5
+        ("bpsweep.agent.command.main", SLOW),  # every command, `--help` too
+        (
+            "bpsweep.agent.sweep.work",
+            {"torch", "scipy.stats", "sklearn", "matplotlib"},
+        ),  # beside its workers
+        (
+            "bpsweep.agent.runs.foreman",
+            {"scipy.stats", "sklearn", "plotly"},
+        ),  # whose workers train LeNet-5
     ],
 )
 def test_what_only_others_need_is_not_loaded(module: str, spared: set[str]) -> None:

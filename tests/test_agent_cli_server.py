@@ -6,7 +6,7 @@ import threading
 import pytest
 from server_support import ENTITY, KEY, PROJECT, open_local_server
 
-from agent import cli
+from bpsweep.agent.command import main as cli
 
 
 @pytest.fixture

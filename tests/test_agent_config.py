@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent.config import RunConfig, parse_config
-from agent.errors import ConfigError
-from agent.sweepfile import read_sweep_file
+from bpsweep.agent.config import RunConfig, parse_config
+from bpsweep.agent.errors import ConfigError
+from bpsweep.agent.sweep.file import read_sweep_file
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -51,7 +51,7 @@ def test_whole_floats_are_taken_for_integers() -> None:
 
 def make_yaml(folder: Path, **changes) -> Path:
     config = {
-        "program": "agent",
+        "program": "bpsweep.agent",
         "method": "grid",
         "metric": {"name": "val/accuracy", "goal": "maximize"},
         "parameters": {"batch_size": {"values": [16, 32]}, "epochs": {"value": 2}},

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 import torch
 
-from agent.config import RunConfig
-from agent.controls import CONTROLS, check_names, plan_controls
-from agent.engine import build_engine
-from agent.errors import ConfigError
-from agent.evaluate import check_unused, predict_test
-from agent.inputs import Inputs, load_inputs
-from agent.replicate import plan_replicates
-from agent.restore import restore_model
-from agent.saliency import build_forward, map_saliency
-from agent.simple import build_simple_engine, count_levels
-from agent.train import train
-from agent.trial import describe_provenance, locate_predictions
-from data.loader import Batch
-from report import metrics
-from report.records import CONTROL, REPLICATE, TEST, RunRecord, SweepRecord
-from report.verdict import judge
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.errors import ConfigError
+from bpsweep.agent.runs.trial import describe_provenance, locate_predictions
+from bpsweep.agent.training.control_engines import build_control_engine, count_levels
+from bpsweep.agent.training.engine import build_engine
+from bpsweep.agent.training.inputs import Inputs, load_inputs
+from bpsweep.agent.training.loop import train
+from bpsweep.agent.training.restore import restore_model
+from bpsweep.agent.verdict.controls import CONTROLS, check_names, plan_controls
+from bpsweep.agent.verdict.evaluate import check_unused, predict_test
+from bpsweep.agent.verdict.replicate import plan_replicates
+from bpsweep.agent.verdict.saliency import build_forward, map_saliency
+from bpsweep.data.loader import Batch
+from bpsweep.report import metrics
+from bpsweep.report.records import CONTROL, REPLICATE, TEST, RunRecord, SweepRecord
+from bpsweep.report.statistics.verdict import judge
 
 SETTINGS = {"image_size": 32, "split": "image", "subset": "all-4h", "batch_size": 16}
 MODELS = ["lenet5", "mlp", "sklearn-mlp"]
@@ -85,7 +85,7 @@ def test_simple_models_are_blind_to_where_pixels_are(
     small_set: Path, tmp_path: Path, control: str, task: str
 ) -> None:
     config, inputs = load(small_set, tmp_path, control=control, task=task, epochs=1)
-    engine = build_simple_engine(config, inputs)
+    engine = build_control_engine(config, inputs)
     assert engine is not None
     assert np.isfinite(engine.fit_epoch(inputs.training.epoch(1)))
     batches = list(inputs.validation.epoch(0))
@@ -119,7 +119,7 @@ def test_brightness_takes_a_cell_for_one_of_the_nearest_plate(
         images[plates == plate] = 300 + 100 * number
     images[::3, 0, :4] = 60_000  # foci, which must not count
     bright = replace(inputs, cache=replace(inputs.cache, images=images))
-    engine = build_simple_engine(config, bright)
+    engine = build_control_engine(config, bright)
     assert engine is not None
     engine.fit_epoch(inputs.training.epoch(1))
     decided = metrics.decide(engine.predict(inputs.validation.epoch(0)), exclusive=False)

@@ -25,8 +25,8 @@ from sweep_support import (
     wait_until,
 )
 
-from data.choices import SyntheticSettings
-from data.synthetic import make_synthetic
+from bpsweep.data.choices import SyntheticSettings
+from bpsweep.data.synthetic import make_synthetic
 
 N_IMAGES = 3600  # of six conditions; 1,155 of them are at the high dose
 TRAP = SyntheticSettings(N_IMAGES, plate_effect=1.0, radiation_effect=0.0)

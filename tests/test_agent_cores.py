@@ -7,12 +7,12 @@ import sys
 import pytest
 import torch
 
-from agent import cores
-from agent.errors import ConfigError
+from bpsweep.agent.errors import ConfigError
+from bpsweep.agent.training import cores
 
 HOLD = """
 import sys, time
-from agent.cores import at_work
+from bpsweep.agent.training.cores import at_work
 with at_work():
     print("at work", flush=True)
     time.sleep(60)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agent import doctor
-from agent.cli import app
-from agent.cores import THREADS
+from bpsweep.agent.command import doctor
+from bpsweep.agent.command.main import app
+from bpsweep.agent.training.cores import THREADS
 
 
 def ask() -> tuple[int, dict[str, dict[str, str | None]]]:

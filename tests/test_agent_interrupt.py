@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from agent.agents import AgentGroup, Order
-from agent.interrupt import held_interrupts
+from bpsweep.agent.interrupt import held_interrupts
+from bpsweep.agent.runs.agents import AgentGroup, Order
 
 TOLD_AS_WORKERS_ARE_BORN = """
 import os, signal, time
-from agent import foreman
-from agent.agents import Order
+from bpsweep.agent.runs import foreman
+from bpsweep.agent.runs.agents import Order
 
 def sleep(order, number, inputs):
     time.sleep(60)

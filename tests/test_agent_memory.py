@@ -8,8 +8,8 @@ import pytest
 STEPS = """
 import os, resource, sys, torch
 os.environ["BPSWEEP_COMPILED"] = "0"  # torch's own step is the one with large buffers
-from agent.memory import keep_freed_memory
-from models import ModelConfig, build_model
+from bpsweep.agent.training.memory import keep_freed_memory
+from bpsweep.models import ModelConfig, build_model
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 torch.set_num_threads(1)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from agent.config import RunConfig
-from agent.engine import TorchEngine, build_engine
-from agent.inputs import Inputs, load_inputs
-from agent.sklearn_engine import SklearnEngine
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.training.engine import TorchEngine, build_engine
+from bpsweep.agent.training.inputs import Inputs, load_inputs
+from bpsweep.agent.training.sklearn_engine import SklearnEngine
 
 N_EPOCHS = 3
 

@@ -6,16 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from agent.config import RunConfig
-from agent.device import choose_device
-from agent.errors import ConfigError
-from agent.inputs import load_inputs
-from agent.shelf import Shelf
-from agent.stack import Member, group_runs, is_faster_stacked, train_group, train_stack
-from agent.stack_batches import CopiedBatches, ResidentBatches, StackBatch
-from agent.stack_engine import StackEngine
-from agent.train import EpochResult, train
-from report import metrics
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.errors import ConfigError
+from bpsweep.agent.training.device import choose_device
+from bpsweep.agent.training.inputs import load_inputs
+from bpsweep.agent.training.loop import EpochResult, train
+from bpsweep.agent.training.lru import LruCache
+from bpsweep.agent.training.stack import (
+    Member,
+    group_runs,
+    is_faster_stacked,
+    train_group,
+    train_stack,
+)
+from bpsweep.agent.training.stack_batches import CopiedBatches, ResidentBatches, StackBatch
+from bpsweep.agent.training.stack_engine import StackEngine
+from bpsweep.report import metrics
 
 CPU = torch.device("cpu")
 SMALL = {"image_size": 32, "split": "image", "batch_size": 16, "subset": "all-4h", "epochs": 3}
@@ -157,7 +163,7 @@ def to_double(batch: StackBatch) -> StackBatch:
 
 def test_counts_above_32767_stay_what_they_are_on_a_device(load, monkeypatch) -> None:
     """Torch has no indexing of uint16: the bits pass as int16."""
-    monkeypatch.setattr("agent.stack_batches._RESIDENT", Shelf(1))
+    monkeypatch.setattr("bpsweep.agent.training.stack_batches._RESIDENT", LruCache(1))
     loader = load(normalize="clip")[0].inputs.training
     loader._images = np.full_like(loader.images, 60_000)
     batch = next(ResidentBatches([loader], CPU).epoch(1))
@@ -166,7 +172,7 @@ def test_counts_above_32767_stay_what_they_are_on_a_device(load, monkeypatch) ->
 
 def test_an_error_ends_every_member_with_its_reason(load, monkeypatch) -> None:
     monkeypatch.setenv("BPSWEEP_DEVICE", "cpu")
-    monkeypatch.setattr("agent.stack.is_faster_stacked", lambda members: True)
+    monkeypatch.setattr("bpsweep.agent.training.stack.is_faster_stacked", lambda members: True)
     calls = []
 
     def fail(members, device):
@@ -174,7 +180,7 @@ def test_an_error_ends_every_member_with_its_reason(load, monkeypatch) -> None:
         raise torch.OutOfMemoryError if len(members) > 1 else ValueError("broken")
         yield
 
-    monkeypatch.setattr("agent.stack.train_stack", fail)
+    monkeypatch.setattr("bpsweep.agent.training.stack.train_stack", fail)
     outcomes = dict(train_group([load(seed=seed)[0] for seed in range(3)]))
     assert calls == [3, 1, 2, 1, 1], "what does not fit is tried in halves"
     assert {str(outcome.error) for outcome in outcomes.values()} == {"broken"}
@@ -183,7 +189,7 @@ def test_an_error_ends_every_member_with_its_reason(load, monkeypatch) -> None:
 
 def test_a_cpu_stacks_only_what_sees_the_same_images(load, monkeypatch) -> None:
     """The trial says yes to everything here: what is left out is left out by rule."""
-    monkeypatch.setattr("agent.stack._time_stacked", lambda members: 0.0)
+    monkeypatch.setattr("bpsweep.agent.training.stack._time_stacked", lambda members: 0.0)
     alike = [load(model="mlp", learning_rate=rate)[0] for rate in (1e-3, 1e-4)]
     own = [load(model="mlp", seed=seed)[0] for seed in (1, 2)]
     assert is_faster_stacked(alike)

@@ -22,7 +22,7 @@ from sweep_support import (
     wait_until,
 )
 
-from agent.local_server import find_server, running_server
+from bpsweep.agent.sweep.local_server import find_server, running_server
 
 MODELS = ["lenet5", "mlp", "sklearn-mlp"]
 
@@ -159,7 +159,8 @@ def test_a_killed_training_is_run_again(tmp_path: Path, small_set: Path) -> None
     victims = [
         member
         for member in list_descendants(process.pid)
-        if member.cmdline()[-1:] == ["agent.foreman"] and member.parent().pid != process.pid
+        if member.cmdline()[-1:] == ["bpsweep.agent.runs.foreman"]
+        and member.parent().pid != process.pid
     ]
     assert victims
     victims[0].kill()
@@ -171,9 +172,9 @@ def test_a_killed_training_is_run_again(tmp_path: Path, small_set: Path) -> None
 
 
 def start_agent_run(environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:
-    """Start `python -m agent` by itself, outside any sweep."""
+    """Start `python -m bpsweep.agent` by itself, outside any sweep."""
     return subprocess.Popen(
-        [sys.executable, "-m", "agent"],
+        [sys.executable, "-m", "bpsweep.agent"],
         env=environment,
         cwd=folder,
         stdout=subprocess.PIPE,

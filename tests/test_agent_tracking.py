@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import wandb.util
 
-from agent.tracking.run import RunSpec, TrackedRun
+from bpsweep.agent.tracking.run import RunSpec, TrackedRun
 
 
 def fail(*_: object) -> None:
@@ -23,7 +23,7 @@ def test_runs_of_a_process_look_packages_and_git_up_once(
         with TrackedRun(RunSpec(values={"seed": number})) as run:
             listed = (Path(run._run.dir) / "requirements.txt").read_text().splitlines()
             commits.append(run._run.settings.git_commit)
-        monkeypatch.setattr("agent.tracking.origin.distributions", fail)
+        monkeypatch.setattr("bpsweep.agent.tracking.origin.distributions", fail)
     assert any(line.startswith("torch==") for line in listed)
     assert listed == sorted(listed)
     assert commits[0] == commits[1]

@@ -7,15 +7,15 @@ import pytest
 import torch
 from sklearn.neural_network import MLPClassifier
 
-from agent.config import RunConfig
-from agent.engine import build_engine, measure_pixels
-from agent.errors import DivergedError
-from agent.inputs import Inputs, load_inputs
-from agent.train import run_epoch, train
-from data.choices import SyntheticSettings
-from data.loader import Loader, LoaderSettings
-from data.synthetic import make_synthetic
-from report import metrics
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.errors import DivergedError
+from bpsweep.agent.training.engine import build_engine, measure_pixels
+from bpsweep.agent.training.inputs import Inputs, load_inputs
+from bpsweep.agent.training.loop import run_epoch, train
+from bpsweep.data.choices import SyntheticSettings
+from bpsweep.data.loader import Loader, LoaderSettings
+from bpsweep.data.synthetic import make_synthetic
+from bpsweep.report import metrics
 
 SMALL = {"image_size": 32, "split": "image", "batch_size": 16}
 

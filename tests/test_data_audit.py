@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from test_data_cli import run
 from test_data_splits import catalogs
 
-from data.audit import audit_labels
-from data.audit_text import format_audit
-from data.catalog import Catalog, Subset, read_catalog, select
-from data.choices import TASKS
-from data.labels import encode_labels
-from data.splits import make_split
+from bpsweep.data.audit import audit_labels
+from bpsweep.data.audit_text import format_audit
+from bpsweep.data.catalog import Catalog, Subset, read_catalog, select
+from bpsweep.data.choices import TASKS
+from bpsweep.data.labels import encode_labels
+from bpsweep.data.splits import make_split
 
 
 def test_every_label_of_the_real_set_follows_from_the_plate(real_set: Path) -> None:

@@ -14,12 +14,12 @@ import pytest
 import tifffile
 from test_data_catalog import HEADER, REAL_TIFF, make_set
 
-from data.cache import CacheSettings, Scale, build_cache, open_cache
-from data.catalog import read_catalog
-from data.errors import CacheError
-from data.geometry import resize_image
-from data.intensity import scale_counts
-from data.limits import find_limits
+from bpsweep.data.cache import CacheSettings, Scale, build_cache, open_cache
+from bpsweep.data.catalog import read_catalog
+from bpsweep.data.errors import CacheError
+from bpsweep.data.geometry import resize_image
+from bpsweep.data.intensity import scale_counts
+from bpsweep.data.limits import find_limits
 
 SETTINGS = CacheSettings(16)
 
@@ -211,8 +211,8 @@ def test_an_error_halfway_leaves_nothing(folder: Path, tmp_path: Path) -> None:
 BUILD = """
 import sys, time
 from pathlib import Path
-from data.cache import CacheSettings, Scale, build_cache
-from data.catalog import read_catalog
+from bpsweep.data.cache import CacheSettings, Scale, build_cache
+from bpsweep.data.catalog import read_catalog
 def progress(done, total):
     print("progress", flush=True)
     time.sleep(float(sys.argv[2]))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from data.catalog import Subset, format_meta, read_catalog, select
-from data.errors import CatalogError
-from data.labels import LABEL_NAMES, encode_labels
+from bpsweep.data.catalog import Subset, format_meta, read_catalog, select
+from bpsweep.data.errors import CatalogError
+from bpsweep.data.labels import LABEL_NAMES, encode_labels
 
 HEADER = "filename,dose_Gy,particle_type,hr_post_exposure"
 CONDITIONS = (

@@ -6,7 +6,7 @@ import pytest
 from test_data_catalog import make_set
 from typer.testing import CliRunner
 
-from agent.cli_data import app
+from bpsweep.agent.command.data import app
 
 
 def run(*arguments: object) -> tuple[int, str]:

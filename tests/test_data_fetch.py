@@ -23,12 +23,12 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-from data import fetch_plan
-from data.bucket import BUCKET
-from data.catalog import Subset
-from data.errors import FetchError
-from data.fetch import fetch_subset, plan_fetch
-from data.fetcher import FetchSettings
+from bpsweep.data import fetch_plan
+from bpsweep.data.bucket import BUCKET
+from bpsweep.data.catalog import Subset
+from bpsweep.data.errors import FetchError
+from bpsweep.data.fetch import fetch_subset, plan_fetch
+from bpsweep.data.fetcher import FetchSettings
 
 HI = Subset.parse("hi-4h")
 FAULTS = ("503", "short", "reset", "stall", "altered")
@@ -228,10 +228,10 @@ def test_a_second_call_fetches_what_is_missing_or_spoilt(
 FETCH = """
 import sys
 from pathlib import Path
-from data import fetch_plan
-from data.catalog import Subset
-from data.fetch import fetch_subset
-from data.fetcher import FetchSettings
+from bpsweep.data import fetch_plan
+from bpsweep.data.catalog import Subset
+from bpsweep.data.fetch import fetch_subset
+from bpsweep.data.fetcher import FetchSettings
 fetch_plan.LABELS_SHA256 = sys.argv[3]
 settings = FetchSettings(sys.argv[2], timeout_s=1.0, pause_s=0.02)
 fetch_subset(Path(sys.argv[1]), Subset.parse("hi-4h"), settings)

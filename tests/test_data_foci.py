@@ -9,10 +9,10 @@ from skimage.feature import blob_log
 from test_data_catalog import REAL_TIFF
 from test_data_cli import run
 
-from data.conditions import FOCI_TABLE, find_damage
-from data.foci import find_foci
-from data.images import read_image
-from data.nucleus import Stain, Textures, render_nucleus
+from bpsweep.data.conditions import FOCI_TABLE, find_damage
+from bpsweep.data.foci import find_foci
+from bpsweep.data.images import read_image
+from bpsweep.data.nucleus import Stain, Textures, render_nucleus
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_data_catalog import REAL_TIFF
 
-from data.errors import ImageError
-from data.images import decode_image, read_image, write_image
+from bpsweep.data.errors import ImageError
+from bpsweep.data.images import decode_image, read_image, write_image
 
 PIXELS = np.random.default_rng(3).integers(0, 65536, (37, 23), dtype=np.uint16)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from test_data_catalog import HEADER, REAL_TIFF, make_set
 
-from data.augment import turn_image
-from data.cache import CacheSettings, ImageCache, build_cache
-from data.catalog import read_catalog
-from data.errors import DataError
-from data.labels import encode_labels
-from data.loader import Loader, LoaderSettings
+from bpsweep.data.augment import turn_image
+from bpsweep.data.cache import CacheSettings, ImageCache, build_cache
+from bpsweep.data.catalog import read_catalog
+from bpsweep.data.errors import DataError
+from bpsweep.data.labels import encode_labels
+from bpsweep.data.loader import Loader, LoaderSettings
 
 ROWS = np.arange(3, 40)
 

@@ -8,19 +8,19 @@ import pytest
 import tifffile
 from skimage.filters import threshold_otsu
 
-from data.blank import SHOWN, blank_cache, find_disc
-from data.cache import CacheSettings, ImageCache, build_cache
-from data.catalog import Subset, read_catalog, select
-from data.conditions import find_damage
-from data.errors import CacheError, ImageError
-from data.geometry import resize_image
-from data.images import read_image, write_image
-from data.labels import encode_labels
-from data.limits import find_limits
-from data.loader import Loader, LoaderSettings
-from data.masks import MASKS_FOLDER, find_masks
-from data.nucleus import Damage, Stain, Textures, _draw_outline, render_nucleus
-from data.outline import find_outline, find_threshold, widen
+from bpsweep.data.blank import SHOWN, blank_cache, find_disc
+from bpsweep.data.cache import CacheSettings, ImageCache, build_cache
+from bpsweep.data.catalog import Subset, read_catalog, select
+from bpsweep.data.conditions import find_damage
+from bpsweep.data.errors import CacheError, ImageError
+from bpsweep.data.geometry import resize_image
+from bpsweep.data.images import read_image, write_image
+from bpsweep.data.labels import encode_labels
+from bpsweep.data.limits import find_limits
+from bpsweep.data.loader import Loader, LoaderSettings
+from bpsweep.data.masks import MASKS_FOLDER, find_masks
+from bpsweep.data.nucleus import Damage, Stain, Textures, _draw_outline, render_nucleus
+from bpsweep.data.outline import find_outline, find_threshold, widen
 
 TEXTURES = Textures(0)
 

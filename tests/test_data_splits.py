@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 from test_data_catalog import make_set
 
-from data.catalog import Catalog, Subset, read_catalog, select
-from data.choices import SPLITS
-from data.errors import SplitError
-from data.splits import check_method, make_split, write_split
+from bpsweep.data.catalog import Catalog, Subset, read_catalog, select
+from bpsweep.data.choices import SPLITS
+from bpsweep.data.errors import SplitError
+from bpsweep.data.splits import check_method, make_split, write_split
 
 
 def test_the_published_split_row_for_row(real_set: Path) -> None:

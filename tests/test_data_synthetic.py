@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.catalog import read_catalog
-from data.choices import SyntheticSettings
-from data.conditions import Well, draw_stain, find_damage
-from data.errors import SyntheticError
-from data.images import read_image
-from data.nucleus import Damage, Stain, Textures, render_nucleus
-from data.plates import PLATES, lay_out_cells
-from data.synthetic import make_synthetic
+from bpsweep.data.catalog import read_catalog
+from bpsweep.data.choices import SyntheticSettings
+from bpsweep.data.conditions import Well, draw_stain, find_damage
+from bpsweep.data.errors import SyntheticError
+from bpsweep.data.images import read_image
+from bpsweep.data.nucleus import Damage, Stain, Textures, render_nucleus
+from bpsweep.data.plates import PLATES, lay_out_cells
+from bpsweep.data.synthetic import make_synthetic
 
 SETTINGS = SyntheticSettings(n_images=150)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from models import ModelConfig, ModelError, build_model
-from models.adam import FusedAdam
+from bpsweep.models import ModelConfig, ModelError, build_model
+from bpsweep.models.adam import FusedAdam
 
 
 def make_config(**changes) -> ModelConfig:
@@ -90,7 +90,8 @@ def test_adam_is_the_one_of_torch_to_the_bit(weight_decay: float) -> None:
 def test_adam_does_not_load_the_compiler_of_torch() -> None:
     """It would cost every process a second and 66 MB."""
     steps = (
-        "import sys, torch; from models.adam import FusedAdam; layer = torch.nn.Linear(3, 3); "
+        "import sys, torch; from bpsweep.models.adam import FusedAdam; "
+        "layer = torch.nn.Linear(3, 3); "
         "adam = FusedAdam(layer.parameters(), 0.1); layer(torch.rand(2, 3)).sum().backward(); "
         "adam.step(); assert not any(name.startswith('torch._dynamo.') for name in sys.modules)"
     )

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from models import ModelConfig, build_model, compiled, convpool
-from models.convpool import conv_pool_relu_twice, describe_cpu_step
-from models.linear import apply_linear, can_use_onednn
-from models.trunk import apply_trunk
+from bpsweep.models import ModelConfig, build_model, compiled, convpool
+from bpsweep.models.convpool import conv_pool_relu_twice, describe_cpu_step
+from bpsweep.models.linear import apply_linear, can_use_onednn
+from bpsweep.models.trunk import apply_trunk
 
 SHAPES = ((6, 1, 5, 5), (6,), (16, 6, 5, 5), (16,))
 

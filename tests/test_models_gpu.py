@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim import Adam
 
-from models import gpu
+from bpsweep.models import gpu
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 if DEVICE.type == "cpu":
@@ -16,8 +16,8 @@ pytest.importorskip("triton.language")
 
 @pytest.fixture
 def kernels() -> gpu.Kernels:
-    from models.gpu_adam import StackedAdam  # noqa: PLC0415
-    from models.gpu_convpool import conv_pool_relu  # noqa: PLC0415
+    from bpsweep.models.gpu_adam import StackedAdam  # noqa: PLC0415
+    from bpsweep.models.gpu_convpool import conv_pool_relu  # noqa: PLC0415
 
     return gpu.Kernels(conv_pool_relu, StackedAdam)
 

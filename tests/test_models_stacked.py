@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models import ModelConfig, build_model
-from models.stacked import Stack
+from bpsweep.models import ModelConfig, build_model
+from bpsweep.models.stacked import Stack
 
 SIZE, N_STEPS, RATES = 32, 20, (1e-3, 3e-3, 1e-4)
 DECAYS = (0.0, 1e-2, 1e-3)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from agent.cli import app
-from agent.config import RunConfig, choices
-from agent.sweepfile import read_sweep_file
+from bpsweep.agent.command.main import app
+from bpsweep.agent.config import RunConfig, choices
+from bpsweep.agent.sweep.file import read_sweep_file
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

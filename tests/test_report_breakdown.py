@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from report_support import make_cells, say
 
-from report.breakdown import break_down
+from bpsweep.report.statistics.breakdown import break_down
 
 
 def test_groups_hold_every_cell_once_with_its_own_accuracy() -> None:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from report_support import make_cells, say
 from sklearn.calibration import calibration_curve
 
-from report.calibration import measure_calibration
-from report.scores import decide_cells
+from bpsweep.report.statistics.calibration import measure_calibration
+from bpsweep.report.statistics.scores import decide_cells
 
 
 @settings(deadline=None, max_examples=20)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from report_support import make_cells, make_run, say
 
-from report.compare import compare_models
-from report.compare_table import explain_comparison, list_comparison, write_markdown
-from report.errors import ReportError
-from report.records import SweepRecord
+from bpsweep.report.errors import ReportError
+from bpsweep.report.records import SweepRecord
+from bpsweep.report.statistics.compare import compare_models
+from bpsweep.report.text.compare_table import explain_comparison, list_comparison, write_markdown
 
 CELLS = make_cells()
 PUBLISHED = {"batch_size": 64, "epochs": 10, "learning_rate": 3e-4}

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from report_support import SETTINGS, make_cells, make_control, make_grid_sweep
 
-from report.controls import judge_controls
-from report.explain import explain_controls, explain_reason
-from report.verdict import judge
+from bpsweep.report.statistics.controls import judge_controls
+from bpsweep.report.statistics.verdict import judge
+from bpsweep.report.text.evidence import explain_controls, explain_reason
 
 
 def make_sham(accuracy: float):

@@ -10,22 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report import metrics
-from report.calibration import Bin, Calibration
-from report.confusion import Confusion
-from report.figures.confusion import draw_confusion
-from report.figures.curves import Curve, collect_curves, draw_curves
-from report.figures.estimates import Dot, Level, draw_estimates
-from report.figures.figure import Figure, escape_text
-from report.figures.importance import draw_importance, draw_interaction
-from report.figures.palette import TEMPLATES
-from report.figures.parallel import draw_parallel, scale_axis
-from report.figures.reliability import draw_reliability
-from report.figures.scatter import Column, draw_scatter
-from report.importance import Factor, Importance, Interaction
-from report.intervals import Interval
-from report.records import REPLICATE, RunRecord, SweepRecord
-from report.scores import HAMMING
+from bpsweep.report import metrics
+from bpsweep.report.figures.confusion import draw_confusion
+from bpsweep.report.figures.curves import Curve, collect_curves, draw_curves
+from bpsweep.report.figures.estimates import Dot, Level, draw_estimates
+from bpsweep.report.figures.figure import Figure, escape_text
+from bpsweep.report.figures.importance import draw_importance, draw_interaction
+from bpsweep.report.figures.palette import TEMPLATES
+from bpsweep.report.figures.parallel import draw_parallel, scale_axis
+from bpsweep.report.figures.reliability import draw_reliability
+from bpsweep.report.figures.scatter import Column, draw_scatter
+from bpsweep.report.records import REPLICATE, RunRecord, SweepRecord
+from bpsweep.report.statistics.calibration import Bin, Calibration
+from bpsweep.report.statistics.confusion import Confusion
+from bpsweep.report.statistics.importance import Factor, Importance, Interaction
+from bpsweep.report.statistics.intervals import Interval
+from bpsweep.report.statistics.scores import HAMMING
 
 LONGEST_TITLE = 48
 

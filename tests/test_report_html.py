@@ -13,12 +13,12 @@ from html_support import CONFIG, PROVENANCE, make_cells, make_controls, make_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from report.compare import compare_models
-from report.figures.figure import escape_text
-from report.findings import examine
-from report.html import Extras, dump_json, write_html
-from report.records import REPLICATE, TEST, RunRecord, SweepRecord
-from report.verdict import judge
+from bpsweep.report.figures.figure import escape_text
+from bpsweep.report.page.page import Extras, dump_json, write_html
+from bpsweep.report.records import REPLICATE, TEST, RunRecord, SweepRecord
+from bpsweep.report.statistics.assessment import assess
+from bpsweep.report.statistics.compare import compare_models
+from bpsweep.report.statistics.verdict import judge
 
 FETCHING = {"src", "href", "srcset", "action", "data", "poster", "formaction", "background"}
 FORBIDDEN = {"link", "iframe", "object", "embed", "base", "form", "video", "audio"}
@@ -81,7 +81,7 @@ class Page(HTMLParser):
 
 
 def read_page(sweep: SweepRecord, extras: Extras | None = None) -> Page:
-    return Page(write_html(examine(judge(sweep)), extras or Extras()))
+    return Page(write_html(assess(judge(sweep)), extras or Extras()))
 
 
 def make_empty_sweep() -> SweepRecord:
@@ -105,7 +105,7 @@ def make_bare_sweep() -> SweepRecord:
 @pytest.fixture(scope="module")
 def full() -> str:
     verdict = judge(make_sweep(beside=make_controls()))
-    return write_html(examine(verdict), Extras(cells=make_cells()))
+    return write_html(assess(verdict), Extras(cells=make_cells()))
 
 
 def test_page_has_every_section_and_says_synthetic(full: str) -> None:

@@ -11,9 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from html_support import make_cells, make_controls, make_sweep
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
-from report.findings import examine
-from report.html import Extras, write_html
-from report.verdict import judge
+from bpsweep.report.page.page import Extras, write_html
+from bpsweep.report.statistics.assessment import assess
+from bpsweep.report.statistics.verdict import judge
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
@@ -30,7 +30,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     name = "<script>document.title='taken'</script>"
     verdict = judge(make_sweep(name=name, beside=make_controls()))
-    path.write_text(write_html(examine(verdict), Extras(cells=make_cells(6))), encoding="utf-8")
+    path.write_text(write_html(assess(verdict), Extras(cells=make_cells(6))), encoding="utf-8")
     return path
 
 

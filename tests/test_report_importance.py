@@ -12,10 +12,10 @@ from report_support import SETTINGS, make_cells, make_grid_sweep, make_run, say
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from report.explain import explain_importance, judge_claim
-from report.forest import build_grid, predict_grid, share_variance
-from report.goals import set_goal
-from report.importance import weigh_parameters, weigh_values
+from bpsweep.report.statistics.forest import build_grid, predict_grid, share_variance
+from bpsweep.report.statistics.goals import set_goal
+from bpsweep.report.statistics.importance import weigh_parameters, weigh_values
+from bpsweep.report.text.evidence import explain_importance, judge_claim
 
 GRID = np.array(list(itertools.product(*SETTINGS.values())))
 CODES = np.array(list(itertools.product(range(3), repeat=3)), dtype=float)

@@ -8,14 +8,14 @@ from scipy.stats import bootstrap
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.proportion import proportion_confint
 
-from report.intervals import (
+from bpsweep.report.statistics.intervals import (
     find_interval,
     naive_interval,
     resample_difference,
     resample_mean,
     wilson_interval,
 )
-from report.wells import Wells, code_wells
+from bpsweep.report.statistics.wells import Wells, code_wells
 
 
 def make_wells(sizes: list[int], n_strata: int = 2) -> Wells:

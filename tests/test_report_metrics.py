@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as reference
 
-from report import metrics
+from bpsweep.report import metrics
 
 
 @st.composite

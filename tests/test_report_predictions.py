@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report.predictions import Predictions, read_predictions, write_predictions
+from bpsweep.report.predictions import Predictions, read_predictions, write_predictions
 
 
 def make_predictions(n: int, n_labels: int, seed: int) -> Predictions:

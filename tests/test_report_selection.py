@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from report_support import SETTINGS, make_cells, make_grid_sweep, make_run, say
 
-from report.choice import repeat_choice
-from report.findings import examine, tell
-from report.selection import correct_selection
-from report.verdict import judge
-from report.wells import group_wells
+from bpsweep.report.statistics.assessment import assess
+from bpsweep.report.statistics.repeated_choice import repeat_choice
+from bpsweep.report.statistics.selection_bias import correct_selection
+from bpsweep.report.statistics.verdict import judge
+from bpsweep.report.statistics.wells import group_wells
+from bpsweep.report.text.summary import summarize
 
 
 def choose_among(truths: np.ndarray, n_sweeps: int) -> tuple[float, float]:
@@ -66,9 +67,9 @@ def test_hamming_is_corrected_upwards() -> None:
 
 
 def test_few_wells_are_said_and_fields_resampled_instead() -> None:
-    findings = examine(judge(make_grid_sweep([0.79] * 9, make_cells(n_wells=4))))
-    assert findings.selection is not None and findings.selection.unit == "fields"
-    said = " ".join(tell(findings))
+    assessment = assess(judge(make_grid_sweep([0.79] * 9, make_cells(n_wells=4))))
+    assert assessment.selection is not None and assessment.selection.unit == "fields"
+    said = " ".join(summarize(assessment))
     assert "repeated over fields" in said and "Only 4 wells" in said
 
 
@@ -85,11 +86,11 @@ def test_the_test_part_is_used_and_that_is_recorded() -> None:
     sweep = make_grid_sweep([0.9, 0.8, 0.7], make_cells())
     settings = {name: sweep.runs[0].config[name] for name in SETTINGS}
     test = make_run("t1", say(make_cells(600), 0.85, seed=3), kind="test", **settings)
-    findings = examine(judge(replace(sweep, beside=(test,))))
-    assert findings.test is not None and findings.test.run.id == "t1"
-    assert findings.test.is_winner
-    assert findings.test.estimate.value == pytest.approx(0.85, abs=0.03)
-    assert any("has now been used, by run run t1" in line for line in tell(findings))
+    assessment = assess(judge(replace(sweep, beside=(test,))))
+    assert assessment.test is not None and assessment.test.run.id == "t1"
+    assert assessment.test.is_winner
+    assert assessment.test.estimate.value == pytest.approx(0.85, abs=0.03)
+    assert any("has now been used, by run run t1" in line for line in summarize(assessment))
     other = replace(test, config={**test.config, **sweep.runs[1].config})
-    findings = examine(judge(replace(sweep, beside=(other,))))
-    assert any("what was the best configuration then has" in line for line in tell(findings))
+    assessment = assess(judge(replace(sweep, beside=(other,))))
+    assert any("what was the best configuration then has" in line for line in summarize(assessment))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from report_support import make_cells, say
 from sklearn.metrics import roc_auc_score
 
-from report.separation import place_cells, separate_particles
+from bpsweep.report.statistics.separation import place_cells, separate_particles
 
 
 @given(st.integers(2, 60), st.integers(0, 2**32 - 1), st.booleans())

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from report.confusion import count_confusion
-from report.errors import ReportError
-from report.records import RunRecord, SweepRecord
-from report.table import describe, write_csv, write_json
-from report.verdict import judge
+from bpsweep.report.errors import ReportError
+from bpsweep.report.records import RunRecord, SweepRecord
+from bpsweep.report.statistics.confusion import count_confusion
+from bpsweep.report.statistics.verdict import judge
+from bpsweep.report.text.table import describe, write_csv, write_json
 
 
 def make_run(batch_size: int, accuracies: list[float], state: str = "finished", **config):

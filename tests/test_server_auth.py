@@ -4,7 +4,7 @@ import stat
 import pytest
 from server_support import KEY, open_local_server
 
-from server.__main__ import main
+from bpsweep.server.__main__ import main
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from server.store import Database, database
+from bpsweep.server.store import Database, database
 
 N_THREADS = 20
 

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 import pytest
 from server_support import ENTITY, KEY, PROJECT, make_digest, open_local_server
 
-from server.errors import BadRequestError
-from server.uploads import check_name
+from bpsweep.server.errors import BadRequestError
+from bpsweep.server.uploads import check_name
 
 CREATE_FILES = """mutation C($files: [String!]!) { createRunFiles(input: {entityName: "bpsweep",
     projectName: "p", runName: "r", files: $files}) { runID files { name uploadUrl } } }"""

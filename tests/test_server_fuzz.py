@@ -21,9 +21,9 @@ from server_support import GRID, KEY, open_local_server
 from test_server_files import COMMIT as COMMIT_ARTIFACT
 from test_server_files import CREATE_FILES, create_artifact, upload_artifact
 
-from server import maintenance
-from server.graphql.execute import build_schema
-from server.settings import Settings
+from bpsweep.server import maintenance
+from bpsweep.server.graphql.execute import build_schema
+from bpsweep.server.settings import Settings
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "3"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

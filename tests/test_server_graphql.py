@@ -13,7 +13,7 @@ from wandb.apis.public.files import FILE_FRAGMENT
 from wandb.sdk.artifacts._generated import operations as artifact_operations
 from wandb.sdk.internal._generated import operations as internal_operations
 
-from server.graphql.execute import MAX_DEPTH, build_schema
+from bpsweep.server.graphql.execute import MAX_DEPTH, build_schema
 
 # Operations of the stock client that this server answers, in Python and in wandb-core.
 SUPPORTED = """

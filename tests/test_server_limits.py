@@ -7,10 +7,10 @@ import time
 import pytest
 from server_support import KEY, open_local_server
 
-from server.errors import BadRequestError
-from server.jsontext import MAX_DEPTH, load_json
-from server.search import read_config
-from server.yamltext import load_yaml
+from bpsweep.server.errors import BadRequestError
+from bpsweep.server.jsontext import MAX_DEPTH, load_json
+from bpsweep.server.search import read_config
+from bpsweep.server.yamltext import load_yaml
 
 HISTORY, SUMMARY = "wandb-history.jsonl", "wandb-summary.json"
 BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(

@@ -5,11 +5,11 @@ from server_support import GRID, open_local_server, open_server_process
 from test_server_files import COMMIT as COMMIT_ARTIFACT
 from test_server_files import create_artifact, create_file, get_path, upload_artifact
 
-from server import maintenance
-from server.__main__ import main
-from server.errors import StoreError
-from server.settings import Settings
-from server.store.database import connect
+from bpsweep.server import maintenance
+from bpsweep.server.__main__ import main
+from bpsweep.server.errors import StoreError
+from bpsweep.server.settings import Settings
+from bpsweep.server.store.database import connect
 
 HYPERBAND = """
 method: bayes

@@ -12,18 +12,20 @@ import pytest
 from page_support import ACCURACY_GRID, fill_sweep, save_cells, save_file
 from server_support import KEY, LocalServer, open_local_server, wait_until
 
-from server import leases
-from server.board.judge import Judge
-from server.board.status import estimate_time_left
-from server.pages import assets
+from bpsweep.server import leases
+from bpsweep.server.board.judge import Judge
+from bpsweep.server.board.status import estimate_time_left
+from bpsweep.server.pages import assets
 
 SCRIPT = "<script>alert(1)</script>"
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalServer]:
-    monkeypatch.setattr("server.board.watched.FRESH_S", 0.0)  # tests are faster than readers
-    monkeypatch.setattr("server.board.watched.ANSWER_S", 0.0)
+    monkeypatch.setattr(
+        "bpsweep.server.board.watched.FRESH_S", 0.0
+    )  # tests are faster than readers
+    monkeypatch.setattr("bpsweep.server.board.watched.ANSWER_S", 0.0)
     with open_local_server(tmp_path / "store") as local:
         yield local
 
@@ -266,7 +268,7 @@ def test_runs_side_by_side(filled):
 def test_an_artifact_knows_where_it_comes_from(filled):
     server, _, names = filled
     with server.context.database.write() as db:
-        from server.store import artifacts, collections, runs  # noqa: PLC0415
+        from bpsweep.server.store import artifacts, collections, runs  # noqa: PLC0415
 
         run = db.execute("SELECT * FROM runs WHERE name = ?", (names[0],)).fetchone()
         made = collections.ensure_collection(

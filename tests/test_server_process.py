@@ -20,13 +20,13 @@ from server_support import (
     wait_until,
 )
 
-from server.errors import StoreError
-from server.store.database import MIGRATIONS, Database, connect, migrate
+from bpsweep.server.errors import StoreError
+from bpsweep.server.store.database import MIGRATIONS, Database, connect, migrate
 
 
 def run_server(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "server", *arguments],
+        [sys.executable, "-m", "bpsweep.server", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

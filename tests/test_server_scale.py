@@ -20,8 +20,8 @@ import httpx
 import pytest
 from server_support import ENTITY, PROJECT, open_local_server, open_server_process
 
-from server import scheduler
-from server.store import runs, trials
+from bpsweep.server import scheduler
+from bpsweep.server.store import runs, trials
 
 SIZES = [int(size) for size in os.environ.get("SCALE_RUNS", "50,500").split(",")]
 N_AGENTS = int(os.environ.get("SCALE_AGENTS", "10"))

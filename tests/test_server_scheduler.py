@@ -4,8 +4,8 @@ import time
 import pytest
 from server_support import GRID, open_local_server
 
-from server import app as app_module
-from server import scheduler
+from bpsweep.server import app as app_module
+from bpsweep.server import scheduler
 
 HYPERBAND = """
 program: t.py

@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server import search
-from server.errors import BadRequestError
-from server.space import sweeps, to_plain
+from bpsweep.server import search
+from bpsweep.server.errors import BadRequestError
+from bpsweep.server.space import sweeps, to_plain
 
 NESTED = """
 method: grid

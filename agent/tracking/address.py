@@ -1,8 +1,9 @@
 """Which W&B server is spoken to."""
 
 import os
+from typing import Final
 
-from agent.local_server import CLOUD_URL
+CLOUD_URL: Final = "https://api.wandb.ai"
 
 
 def server_url() -> str:

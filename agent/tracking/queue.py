@@ -16,9 +16,9 @@ import wandb
 from wandb.apis.public.sweeps import _agent_heartbeat, _register_agent
 from wandb.sdk.sweeps import SweepNotFoundError
 
-from agent.errors import TrackingError
-from agent.tracking.address import server_url
-from agent.tracking.trouble import TROUBLE
+from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.tracking.address import server_url
+from bpsweep.agent.tracking.trouble import TROUBLE
 
 BEAT_S = 5.0
 """How often the stock agent reports the runs it works on."""

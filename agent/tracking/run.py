@@ -12,14 +12,14 @@ import numpy as np
 import wandb
 from numpy.typing import NDArray
 
-from agent.errors import TrackingError
-from agent.tracking.address import server_url
-from agent.tracking.origin import known_settings, list_packages, remember
-from agent.tracking.trouble import TROUBLE
-from report import metrics
-from report.confusion import Confusion
-from report.predictions import FILE_NAME, Predictions, write_predictions
-from report.records import TRAIN
+from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.tracking.address import server_url
+from bpsweep.agent.tracking.origin import known_settings, list_packages, remember
+from bpsweep.agent.tracking.trouble import TROUBLE
+from bpsweep.report import metrics
+from bpsweep.report.predictions import FILE_NAME, Predictions, write_predictions
+from bpsweep.report.records import TRAIN
+from bpsweep.report.statistics.confusion import Confusion
 
 PROVENANCE = "provenance"
 REQUIREMENTS = "requirements.txt"

@@ -10,13 +10,21 @@ from typing import Any
 
 import wandb
 
-from agent.errors import TrackingError
-from agent.tracking.address import server_url
-from agent.tracking.run import ERROR
-from agent.tracking.trouble import TROUBLE
-from report import metrics
-from report.predictions import FILE_NAME, Predictions, read_predictions
-from report.records import CONTROL, REPLICATE, TEST, TRAIN, RunRecord, SweepRecord, swept_names
+from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.tracking.address import server_url
+from bpsweep.agent.tracking.run import ERROR
+from bpsweep.agent.tracking.trouble import TROUBLE
+from bpsweep.report import metrics
+from bpsweep.report.predictions import FILE_NAME, Predictions, read_predictions
+from bpsweep.report.records import (
+    CONTROL,
+    REPLICATE,
+    TEST,
+    TRAIN,
+    RunRecord,
+    SweepRecord,
+    swept_names,
+)
 
 BESIDE = (CONTROL, REPLICATE, TEST)
 """The kinds of runs that stand beside a sweep."""

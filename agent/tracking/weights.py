@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from agent.errors import TrackingError
-from agent.tracking.trouble import TROUBLE
+from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.tracking.trouble import TROUBLE
 
 FILE_NAME = "weights.safetensors"
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from report.confusion import Confusion
-from report.figures import palette
-from report.figures.figure import Figure, build_layout, escape_text, title_figure
+from bpsweep.report.figures import palette
+from bpsweep.report.figures.figure import Figure, build_layout, escape_text, title_figure
+from bpsweep.report.statistics.confusion import Confusion
 
 
 def draw_confusion(

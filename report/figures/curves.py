@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Final, Literal
 
-from report import metrics
-from report.configurations import Configuration, group_runs
-from report.figures import palette
-from report.figures.figure import (
+from bpsweep.report import metrics
+from bpsweep.report.figures import palette
+from bpsweep.report.figures.figure import (
     Figure,
     Trace,
     build_layout,
@@ -18,8 +17,9 @@ from report.figures.figure import (
     join_lines,
     title_figure,
 )
-from report.numbers import show
-from report.records import RunRecord, SweepRecord
+from bpsweep.report.records import RunRecord, SweepRecord
+from bpsweep.report.statistics.configurations import Configuration, group_runs
+from bpsweep.report.text.numbers import show
 
 Role = Literal["best", "reached", "other"]
 

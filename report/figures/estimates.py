@@ -4,8 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from report.figures import palette
-from report.figures.figure import Figure, build_layout, draw_level, escape_text, title_figure
+from bpsweep.report.figures import palette
+from bpsweep.report.figures.figure import (
+    Figure,
+    build_layout,
+    draw_level,
+    escape_text,
+    title_figure,
+)
 
 _MOST_ROOMY: Final = 12
 """More dots than these stand closer and want a page's width."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from report.numbers import name_share, show
-from report.scores import ACCURACY, Metric
+from bpsweep.report.statistics.scores import ACCURACY, Metric
+from bpsweep.report.text.numbers import name_share, show
 
 SYNTHETIC: Final = "synthetic"
 _LONGEST_TEXT: Final = 60

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from report.figures import palette
-from report.figures.figure import Figure, build_layout, escape_text, title_figure
-from report.importance import Factor, Importance, Interaction
-from report.numbers import name_share, show, show_value
-from report.scores import METRICS
+from bpsweep.report.figures import palette
+from bpsweep.report.figures.figure import Figure, build_layout, escape_text, title_figure
+from bpsweep.report.statistics.importance import Factor, Importance, Interaction
+from bpsweep.report.statistics.scores import METRICS
+from bpsweep.report.text.numbers import name_share, show, show_value
 
 
 def draw_importance(importance: Importance, synthetic: bool = False) -> Figure:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from report.figures import palette
-from report.figures.figure import (
+from bpsweep.report.figures import palette
+from bpsweep.report.figures.figure import (
     Figure,
     Trace,
     build_layout,
@@ -21,8 +21,8 @@ from report.figures.figure import (
     title_figure,
     write_target,
 )
-from report.numbers import show, show_value
-from report.scores import ACCURACY, Metric
+from bpsweep.report.statistics.scores import ACCURACY, Metric
+from bpsweep.report.text.numbers import show, show_value
 
 _MOST_TICKS: Final = 8
 _LOG_RATIO: Final = 30.0

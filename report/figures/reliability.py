@@ -1,9 +1,9 @@
 """Calibration: whether cells given 80 % are right in 80 of 100 cases."""
 
-from report.calibration import Bin, Calibration
-from report.figures import palette
-from report.figures.figure import Figure, build_layout, title_figure
-from report.intervals import wilson_interval
+from bpsweep.report.figures import palette
+from bpsweep.report.figures.figure import Figure, build_layout, title_figure
+from bpsweep.report.statistics.calibration import Bin, Calibration
+from bpsweep.report.statistics.intervals import wilson_interval
 
 
 def draw_reliability(calibration: Calibration, synthetic: bool = False) -> Figure:

@@ -6,9 +6,15 @@ from typing import Any, Final
 
 from scipy.stats import spearmanr
 
-from report.figures import palette
-from report.figures.figure import Figure, build_layout, draw_level, escape_text, title_figure
-from report.numbers import name_share, show
+from bpsweep.report.figures import palette
+from bpsweep.report.figures.figure import (
+    Figure,
+    build_layout,
+    draw_level,
+    escape_text,
+    title_figure,
+)
+from bpsweep.report.text.numbers import name_share, show
 
 _LOG_RATIO: Final = 30.0
 

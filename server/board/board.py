@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from server import search
-from server.board.verdicts import Verdicts
-from server.board.watched import WatchedRuns
-from server.store import Database, Row
-from server.store.watch import Scope
+from bpsweep.server import search
+from bpsweep.server.board.verdicts import Verdicts
+from bpsweep.server.board.watched import WatchedRuns
+from bpsweep.server.store import Database, Row
+from bpsweep.server.store.watch import Scope
 
 _MAX_SETS = 12
 

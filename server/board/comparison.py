@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from report.confusion import Confusion, count_confusion, name_vector
-from report.metrics import Labels, decide
-from report.predictions import FILE_NAME, Predictions, read_predictions
-from server.board.media import find_cells, list_media
-from server.context import Context
-from server.store import Connection, Row, files
+from bpsweep.report.metrics import Labels, decide
+from bpsweep.report.predictions import FILE_NAME, Predictions, read_predictions
+from bpsweep.report.statistics.confusion import Confusion, count_confusion, name_vector
+from bpsweep.server.board.media import find_cells, list_media
+from bpsweep.server.context import Context
+from bpsweep.server.store import Connection, Row, files
 
 _MAX_BYTES = 20_000_000
 MAX_CELLS = 24

@@ -6,9 +6,9 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from report import metrics
-from server.store import Connection
-from server.store.watch import read_history_text
+from bpsweep.report import metrics
+from bpsweep.server.store import Connection
+from bpsweep.server.store.watch import read_history_text
 
 _CHUNK_LINES = 20_000
 _MAX_COLUMNS = 500

@@ -1,4 +1,4 @@
-"""A process of its own that computes verdicts: `python -m server.board.judge STORE`.
+"""A process of its own that computes verdicts: `python -m bpsweep.server.board.judge STORE`.
 
 Intervals and importances take seconds of numpy and scikit-learn; in the server's process they would
 keep agents' heartbeats waiting. It reads the store itself, takes one JSON question a line, gives
@@ -16,27 +16,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from report import metrics
-from report.errors import ReportError
-from report.figures.importance import draw_importance, draw_interaction
-from report.importance import weigh_parameters
-from report.predictions import FILE_NAME, Predictions
-from report.records import CONTROL, REPLICATE, TEST, TRAIN, RunRecord, SweepRecord
-from report.scores import ACCURACY, METRICS
-from report.verdict import Row as VerdictRow
-from report.verdict import Verdict, judge
-from report.words import describe
-from server import search
-from server.board.comparison import read_file
-from server.board.curves import RunCurves
-from server.board.rows import read_config
-from server.board.watched import WatchedRuns
-from server.errors import ServerError
-from server.settings import Settings
-from server.store import Connection, Row, files, runs, sweeps
-from server.store.database import connect
-from server.store.watch import list_watched
-from server.uploads import locate_run_file
+from bpsweep.report import metrics
+from bpsweep.report.errors import ReportError
+from bpsweep.report.figures.importance import draw_importance, draw_interaction
+from bpsweep.report.predictions import FILE_NAME, Predictions
+from bpsweep.report.records import CONTROL, REPLICATE, TEST, TRAIN, RunRecord, SweepRecord
+from bpsweep.report.statistics.importance import weigh_parameters
+from bpsweep.report.statistics.scores import ACCURACY, METRICS
+from bpsweep.report.statistics.verdict import Row as VerdictRow
+from bpsweep.report.statistics.verdict import Verdict, judge
+from bpsweep.report.text.verdict import describe
+from bpsweep.server import search
+from bpsweep.server.board.comparison import read_file
+from bpsweep.server.board.curves import RunCurves
+from bpsweep.server.board.rows import read_config
+from bpsweep.server.board.watched import WatchedRuns
+from bpsweep.server.errors import ServerError
+from bpsweep.server.settings import Settings
+from bpsweep.server.store import Connection, Row, files, runs, sweeps
+from bpsweep.server.store.database import connect
+from bpsweep.server.store.watch import list_watched
+from bpsweep.server.uploads import locate_run_file
 
 _MAX_PREDICTIONS = 200
 """Sweeps with more runs are judged by their curves alone: each file takes tens of milliseconds."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from server.store import Connection, Row, artifacts, collections, runs
+from bpsweep.server.store import Connection, Row, artifacts, collections, runs
 
 _MAX_FILES = 100
 CHECKSUMS = {

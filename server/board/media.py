@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from server.board.curves import AXES
-from server.context import Context
-from server.store import Connection, Row, files
-from server.store.watch import list_media_lines
+from bpsweep.server.board.curves import AXES
+from bpsweep.server.context import Context
+from bpsweep.server.store import Connection, Row, files
+from bpsweep.server.store.watch import list_media_lines
 
 _MAX_LINES = 200
 _MAX_TABLE_BYTES = 2_000_000

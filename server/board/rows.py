@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from server.board.curves import RunCurves, flatten_numbers
-from server.jsontext import make_strict
-from server.store import Row, runs
+from bpsweep.server.board.curves import RunCurves, flatten_numbers
+from bpsweep.server.jsontext import make_strict
+from bpsweep.server.store import Row, runs
 
 _MAX_TEXT = 200
 _MAX_SETTINGS = 200

@@ -5,12 +5,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from report.records import swept_names
-from report.scores import METRICS
-from server import search
-from server.board.board import read_metric
-from server.store import Connection, Row, agents, runs, sweeps, trials
-from server.store.watch import find_best, list_at_work, time_runs
+from bpsweep.report.records import swept_names
+from bpsweep.report.statistics.scores import METRICS
+from bpsweep.server import search
+from bpsweep.server.board.board import read_metric
+from bpsweep.server.store import Connection, Row, agents, runs, sweeps, trials
+from bpsweep.server.store.watch import find_best, list_at_work, time_runs
 
 ALIVE_S = 30.0
 """An agent reports every 5 s."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from server.board.watched import WatchedRuns
-from server.store import Row
+from bpsweep.server.board.watched import WatchedRuns
+from bpsweep.server.store import Row
 
 logger = logging.getLogger(__name__)
 
@@ -86,10 +86,9 @@ class Verdicts:
         process = self._process
         if process is None or process.poll() is not None:
             self._end_process()
-            command = [sys.executable, "-m", "server.board.judge", str(self._store)]
+            command = [sys.executable, "-P", "-m", "bpsweep.server.board.judge", str(self._store)]
             process = self._process = subprocess.Popen(
                 command,
-                cwd=Path(__file__).parents[2],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from server.board.curves import RunCurves
-from server.board.rows import describe_row
-from server.store import Connection, Row
-from server.store.watch import Scope, list_marks, list_watched, sum_up_runs
+from bpsweep.server.board.curves import RunCurves
+from bpsweep.server.board.rows import describe_row
+from bpsweep.server.store import Connection, Row
+from bpsweep.server.store.watch import Scope, list_marks, list_watched, sum_up_runs
 
 FRESH_S = 0.5
 """What was read so long ago is still good."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from ariadne import ObjectType, QueryType, UnionType
 
-from server.graphql.collection_fields import find_type
-from server.graphql.collections import build_tag
-from server.graphql.common import (
+from bpsweep.server.graphql.collection_fields import find_type
+from bpsweep.server.graphql.collections import build_tag
+from bpsweep.server.graphql.common import (
     Info,
     as_page,
     build_page,
@@ -16,10 +16,10 @@ from server.graphql.common import (
     pick_time,
     read_window,
 )
-from server.graphql.projects import project_type
-from server.ids import decode_id, encode_id
-from server.store import Row, artifacts, runs
-from server.store import collections as store
+from bpsweep.server.graphql.projects import project_type
+from bpsweep.server.ids import decode_id, encode_id
+from bpsweep.server.store import Row, artifacts, runs
+from bpsweep.server.store import collections as store
 
 query = QueryType()
 artifact_type = ObjectType("Artifact")

@@ -5,13 +5,13 @@ from typing import Any
 
 from ariadne import MutationType
 
-from server.errors import BadRequestError, NotFoundError
-from server.graphql.common import Info, get_operation
-from server.ids import decode_id
-from server.jsontext import parse_json
-from server.store import Connection, Row, artifacts, projects, runs
-from server.store import collections as store
-from server.uploads import Uploads, check_name, digest_to_hex
+from bpsweep.server.errors import BadRequestError, NotFoundError
+from bpsweep.server.graphql.common import Info, get_operation
+from bpsweep.server.ids import decode_id
+from bpsweep.server.jsontext import parse_json
+from bpsweep.server.store import Connection, Row, artifacts, projects, runs
+from bpsweep.server.store import collections as store
+from bpsweep.server.uploads import Uploads, check_name, digest_to_hex
 
 mutation = MutationType()
 

@@ -5,20 +5,20 @@ from typing import Any
 
 from ariadne import InterfaceType, ObjectType, QueryType
 
-from server.errors import BadRequestError
-from server.graphql.collections import build_tag
-from server.graphql.common import (
+from bpsweep.server.errors import BadRequestError
+from bpsweep.server.graphql.collections import build_tag
+from bpsweep.server.graphql.common import (
     Info,
     as_page,
     build_list_page,
     get_operation,
     pick_time,
 )
-from server.graphql.projects import project_type
-from server.ids import decode_id, encode_id
-from server.jsontext import parse_json
-from server.store import Row, artifacts, projects
-from server.store import collections as store
+from bpsweep.server.graphql.projects import project_type
+from bpsweep.server.ids import decode_id, encode_id
+from bpsweep.server.jsontext import parse_json
+from bpsweep.server.store import Row, artifacts, projects
+from bpsweep.server.store import collections as store
 
 query = QueryType()
 type_type = ObjectType("ArtifactType")

@@ -4,12 +4,12 @@ from typing import Any
 
 from ariadne import MutationType
 
-from server.graphql.artifacts import require_collection
-from server.graphql.common import Info, get_operation
-from server.ids import decode_id, encode_id
-from server.store import Row
-from server.store import collections as store
-from server.uploads import check_name
+from bpsweep.server.graphql.artifacts import require_collection
+from bpsweep.server.graphql.common import Info, get_operation
+from bpsweep.server.ids import decode_id, encode_id
+from bpsweep.server.store import Row
+from bpsweep.server.store import collections as store
+from bpsweep.server.uploads import check_name
 
 mutation = MutationType()
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from graphql import GraphQLResolveInfo
 
-from server.context import Context
-from server.errors import BadRequestError
-from server.ids import decode_cursor, encode_cursor, format_time
-from server.store import Connection, Row, projects
+from bpsweep.server.context import Context
+from bpsweep.server.errors import BadRequestError
+from bpsweep.server.ids import decode_cursor, encode_cursor, format_time
+from bpsweep.server.store import Connection, Row, projects
 
 Info = GraphQLResolveInfo
 MAX_PAGE = 10_000

@@ -25,8 +25,8 @@ from graphql import (
     validate,
 )
 
-from server.errors import BadRequestError, ServerError
-from server.graphql import (
+from bpsweep.server.errors import BadRequestError, ServerError
+from bpsweep.server.graphql import (
     artifact_fields,
     artifacts,
     collection_fields,
@@ -39,7 +39,7 @@ from server.graphql import (
     sweeps,
     viewer,
 )
-from server.graphql.common import Operation
+from bpsweep.server.graphql.common import Operation
 
 logger = logging.getLogger(__name__)
 

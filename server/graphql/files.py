@@ -5,11 +5,11 @@ from typing import Any
 
 from ariadne import MutationType, ObjectType
 
-from server.errors import NotFoundError
-from server.graphql.common import Info, get_operation, read_path
-from server.ids import decode_id, encode_id, format_time
-from server.store import Connection, Row, artifacts, files, projects, runs
-from server.uploads import check_name, digest_to_hex
+from bpsweep.server.errors import NotFoundError
+from bpsweep.server.graphql.common import Info, get_operation, read_path
+from bpsweep.server.ids import decode_id, encode_id, format_time
+from bpsweep.server.store import Connection, Row, artifacts, files, projects, runs
+from bpsweep.server.uploads import check_name, digest_to_hex
 
 mutation = MutationType()
 file_type = ObjectType("File")

@@ -4,8 +4,8 @@ from typing import Any
 
 from ariadne import MutationType, ObjectType, QueryType
 
-from server.errors import BadRequestError
-from server.graphql.common import (
+from bpsweep.server.errors import BadRequestError
+from bpsweep.server.graphql.common import (
     Info,
     build_list_page,
     build_page,
@@ -14,10 +14,10 @@ from server.graphql.common import (
     read_path,
     read_window,
 )
-from server.graphql.viewer import build_entity
-from server.ids import encode_id, format_time
-from server.jsontext import parse_json
-from server.store import Row, projects, runs, sweeps
+from bpsweep.server.graphql.viewer import build_entity
+from bpsweep.server.ids import encode_id, format_time
+from bpsweep.server.jsontext import parse_json
+from bpsweep.server.store import Row, projects, runs, sweeps
 
 query = QueryType()
 mutation = MutationType()

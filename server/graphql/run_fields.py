@@ -7,8 +7,8 @@ from typing import Any
 
 from ariadne import ObjectType
 
-from server import api, filestream
-from server.graphql.common import (
+from bpsweep.server import api, filestream
+from bpsweep.server.graphql.common import (
     Info,
     as_page,
     build_page,
@@ -17,9 +17,9 @@ from server.graphql.common import (
     pick_time,
     read_window,
 )
-from server.ids import encode_id, format_time
-from server.jsontext import make_strict, parse_json
-from server.store import Row, artifacts, files, history, projects, runs, sweeps, users
+from bpsweep.server.ids import encode_id, format_time
+from bpsweep.server.jsontext import make_strict, parse_json
+from bpsweep.server.store import Row, artifacts, files, history, projects, runs, sweeps, users
 
 run_type = ObjectType("Run")
 

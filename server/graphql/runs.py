@@ -5,13 +5,13 @@ from typing import Any
 
 from ariadne import MutationType
 
-from server import leases
-from server.errors import BadRequestError, NotFoundError
-from server.graphql.common import Info, get_operation, read_path
-from server.ids import decode_id, make_name
-from server.jsontext import parse_json
-from server.store import Connection, Row, artifacts, history, projects, runs, sweeps
-from server.store.collections import change_tags
+from bpsweep.server import leases
+from bpsweep.server.errors import BadRequestError, NotFoundError
+from bpsweep.server.graphql.common import Info, get_operation, read_path
+from bpsweep.server.ids import decode_id, make_name
+from bpsweep.server.jsontext import parse_json
+from bpsweep.server.store import Connection, Row, artifacts, history, projects, runs, sweeps
+from bpsweep.server.store.collections import change_tags
 
 mutation = MutationType()
 

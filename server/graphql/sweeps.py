@@ -7,13 +7,13 @@ from typing import Any
 
 from ariadne import MutationType, ObjectType
 
-from server import leases, search
-from server.errors import BadRequestError, ConflictError, NotFoundError
-from server.graphql.common import Info, as_page, get_operation, pick_time, read_path
-from server.graphql.projects import list_runs_page
-from server.ids import decode_id, encode_id
-from server.jsontext import parse_json
-from server.store import Connection, Row, agents, history, projects, runs, sweeps, trials
+from bpsweep.server import leases, search
+from bpsweep.server.errors import BadRequestError, ConflictError, NotFoundError
+from bpsweep.server.graphql.common import Info, as_page, get_operation, pick_time, read_path
+from bpsweep.server.graphql.projects import list_runs_page
+from bpsweep.server.ids import decode_id, encode_id
+from bpsweep.server.jsontext import parse_json
+from bpsweep.server.store import Connection, Row, agents, history, projects, runs, sweeps, trials
 
 mutation = MutationType()
 sweep_type = ObjectType("Sweep")

@@ -4,9 +4,9 @@ from typing import Any
 
 from ariadne import ObjectType, QueryType
 
-from server.graphql.common import Info, find_project, get_operation
-from server.ids import encode_id
-from server.store import Row
+from bpsweep.server.graphql.common import Info, find_project, get_operation
+from bpsweep.server.ids import encode_id
+from bpsweep.server.store import Row
 
 # What the client may use because this server has it; names are W&B's.
 FEATURES = (

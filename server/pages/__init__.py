@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from server.pages import assets, index, projects, runs, session, sweeps
+from bpsweep.server.pages import assets, index, projects, runs, session, sweeps
 
 router = APIRouter()
 for _part in (assets, session, index, sweeps, runs, projects):

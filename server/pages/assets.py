@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from server.errors import NotFoundError
+from bpsweep.server.errors import NotFoundError
 
 router = APIRouter()
 

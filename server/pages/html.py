@@ -10,9 +10,9 @@ from fastapi import Request
 from fastapi.responses import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from server.ids import format_time
-from server.jsontext import make_strict
-from server.pages.assets import accepts_gzip, read_version
+from bpsweep.server.ids import format_time
+from bpsweep.server.jsontext import make_strict
+from bpsweep.server.pages.assets import accepts_gzip, read_version
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 HEADERS = {

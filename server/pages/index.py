@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from server import search
-from server.board.status import describe_brief
-from server.context import get_context
-from server.errors import BadRequestError
-from server.pages.assets import list_modules
-from server.pages.html import render, send_json
-from server.pages.session import (
+from bpsweep.server import search
+from bpsweep.server.board.status import describe_brief
+from bpsweep.server.context import get_context
+from bpsweep.server.errors import BadRequestError
+from bpsweep.server.pages.assets import list_modules
+from bpsweep.server.pages.html import render, send_json
+from bpsweep.server.pages.session import (
     ask_to_log_in,
     find_user,
     make_form_token,
@@ -20,10 +20,10 @@ from server.pages.session import (
     require_own_form,
     require_user,
 )
-from server.pages.sweeps import run_operation
-from server.settings import DEFAULT_PROJECT
-from server.space import NESTING
-from server.store import Connection, Row, projects, runs, sweeps
+from bpsweep.server.pages.sweeps import run_operation
+from bpsweep.server.settings import DEFAULT_PROJECT
+from bpsweep.server.space import NESTING
+from bpsweep.server.store import Connection, Row, projects, runs, sweeps
 
 router = APIRouter()
 

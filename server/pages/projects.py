@@ -5,23 +5,23 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from server.board.comparison import (
+from bpsweep.server.board.comparison import (
     describe_confusion,
     list_cells,
     list_differences,
     read_run_predictions,
 )
-from server.board.lineage import describe_artifact
-from server.board.rows import flatten_settings, read_config
-from server.board.watched import WatchedRuns
-from server.context import get_context
-from server.errors import NotFoundError
-from server.pages.assets import list_modules
-from server.pages.html import pack, render, send_packed
-from server.pages.index import describe_project
-from server.pages.session import ask_to_log_in, find_user, make_form_token, require_user
-from server.pages.sweeps import get_board, read_since, send_curves, write_table
-from server.store import Row, artifacts, collections, projects, runs
+from bpsweep.server.board.lineage import describe_artifact
+from bpsweep.server.board.rows import flatten_settings, read_config
+from bpsweep.server.board.watched import WatchedRuns
+from bpsweep.server.context import get_context
+from bpsweep.server.errors import NotFoundError
+from bpsweep.server.pages.assets import list_modules
+from bpsweep.server.pages.html import pack, render, send_packed
+from bpsweep.server.pages.index import describe_project
+from bpsweep.server.pages.session import ask_to_log_in, find_user, make_form_token, require_user
+from bpsweep.server.pages.sweeps import get_board, read_since, send_curves, write_table
+from bpsweep.server.store import Row, artifacts, collections, projects, runs
 
 router = APIRouter()
 

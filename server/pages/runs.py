@@ -9,18 +9,18 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from server import api
-from server.board.curves import RunCurves
-from server.board.lineage import describe_artifact, list_checksums, list_siblings
-from server.board.media import list_media
-from server.board.rows import flatten_settings, read_config
-from server.context import Context, get_context
-from server.errors import NotFoundError
-from server.graphql.run_fields import parse_console_line
-from server.ids import encode_id
-from server.pages.assets import list_modules
-from server.pages.html import HEADERS, render, send_json
-from server.pages.session import (
+from bpsweep.server import api
+from bpsweep.server.board.curves import RunCurves
+from bpsweep.server.board.lineage import describe_artifact, list_checksums, list_siblings
+from bpsweep.server.board.media import list_media
+from bpsweep.server.board.rows import flatten_settings, read_config
+from bpsweep.server.context import Context, get_context
+from bpsweep.server.errors import NotFoundError
+from bpsweep.server.graphql.run_fields import parse_console_line
+from bpsweep.server.ids import encode_id
+from bpsweep.server.pages.assets import list_modules
+from bpsweep.server.pages.html import HEADERS, render, send_json
+from bpsweep.server.pages.session import (
     ask_to_log_in,
     find_user,
     make_form_token,
@@ -28,9 +28,9 @@ from server.pages.session import (
     require_own_form,
     require_user,
 )
-from server.pages.sweeps import get_board, read_since, run_operation
-from server.store import Connection, Row, artifacts, files, history, projects, runs
-from server.store import users as user_store
+from bpsweep.server.pages.sweeps import get_board, read_since, run_operation
+from bpsweep.server.store import Connection, Row, artifacts, files, history, projects, runs
+from bpsweep.server.store import users as user_store
 
 router = APIRouter()
 

@@ -5,12 +5,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from server.auth import COOKIE, UnauthorizedError
-from server.context import get_context
-from server.errors import ServerError
-from server.limits import read_body
-from server.pages.html import render
-from server.store import Row
+from bpsweep.server.auth import COOKIE, UnauthorizedError
+from bpsweep.server.context import get_context
+from bpsweep.server.errors import ServerError
+from bpsweep.server.limits import read_body
+from bpsweep.server.pages.html import render
+from bpsweep.server.store import Row
 
 router = APIRouter()
 

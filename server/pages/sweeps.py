@@ -7,19 +7,19 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from server import api, leases, search
-from server.board.board import Board
-from server.board.curves import AXES
-from server.board.status import describe_status, list_swept
-from server.board.watched import WatchedRuns
-from server.context import get_context
-from server.errors import BadRequestError, NotFoundError
-from server.graphql.common import Operation
-from server.graphql.execute import execute
-from server.ids import encode_id
-from server.pages.assets import list_modules
-from server.pages.html import pack, render, send_json, send_packed
-from server.pages.session import (
+from bpsweep.server import api, leases, search
+from bpsweep.server.board.board import Board
+from bpsweep.server.board.curves import AXES
+from bpsweep.server.board.status import describe_status, list_swept
+from bpsweep.server.board.watched import WatchedRuns
+from bpsweep.server.context import get_context
+from bpsweep.server.errors import BadRequestError, NotFoundError
+from bpsweep.server.graphql.common import Operation
+from bpsweep.server.graphql.execute import execute
+from bpsweep.server.ids import encode_id
+from bpsweep.server.pages.assets import list_modules
+from bpsweep.server.pages.html import pack, render, send_json, send_packed
+from bpsweep.server.pages.session import (
     ask_to_log_in,
     find_user,
     make_form_token,
@@ -27,7 +27,7 @@ from server.pages.session import (
     require_own_form,
     require_user,
 )
-from server.store import Row
+from bpsweep.server.store import Row
 
 router = APIRouter()
 

@@ -2,8 +2,8 @@
 
 import time
 
-from server.ids import make_name
-from server.store.database import Connection, Row, insert, one, rows
+from bpsweep.server.ids import make_name
+from bpsweep.server.store.database import Connection, Row, insert, one, rows
 
 _COLUMNS = """id, sweep_id, name, host, created_at, heartbeat_at,
     (SELECT count(*) FROM runs WHERE runs.agent_id = agents.id) AS total_runs"""

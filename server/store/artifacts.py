@@ -4,9 +4,9 @@ import json
 import time
 from typing import Any
 
-from server.errors import NotFoundError
-from server.store.collections import add_member, list_aliases, set_alias
-from server.store.database import Connection, Row, insert, one, rows, run, run_many, update
+from bpsweep.server.errors import NotFoundError
+from bpsweep.server.store.collections import add_member, list_aliases, set_alias
+from bpsweep.server.store.database import Connection, Row, insert, one, rows, run, run_many, update
 
 
 def create_artifact(db: Connection, collection_id: int, **values: Any) -> Row:

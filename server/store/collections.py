@@ -5,8 +5,8 @@ import re
 import time
 from typing import Any
 
-from server.errors import BadRequestError, NotFoundError
-from server.store.database import Connection, Row, insert, one, rows, run, update
+from bpsweep.server.errors import BadRequestError, NotFoundError
+from bpsweep.server.store.database import Connection, Row, insert, one, rows, run, update
 
 _COLUMNS = """collections.id, collections.project_id, collections.type_id, collections.kind,
     collections.name, collections.description, collections.tags, collections.client_id,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from server.errors import BadRequestError, StoreError
+from bpsweep.server.errors import BadRequestError, StoreError
 
 Row = dict[str, Any]
 Connection = sqlite3.Connection

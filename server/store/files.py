@@ -3,8 +3,8 @@
 import json
 import time
 
-from server.errors import NotFoundError
-from server.store.database import Connection, Row, insert, one, rows, update
+from bpsweep.server.errors import NotFoundError
+from bpsweep.server.store.database import Connection, Row, insert, one, rows, update
 
 _COLUMNS = "id, run_id, name, size, md5, mimetype, updated_at, created_at"
 

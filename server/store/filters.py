@@ -6,8 +6,8 @@ Names become fixed columns or JSON paths passed as values; no text of the client
 import json
 from typing import Any
 
-from server.errors import BadRequestError
-from server.ids import parse_time
+from bpsweep.server.errors import BadRequestError
+from bpsweep.server.ids import parse_time
 
 _COLUMNS = {
     "name": "runs.name",

@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from server.errors import BadRequestError
-from server.jsontext import load_json
-from server.store.database import Connection, Row, one, rows, run_many, update
+from bpsweep.server.errors import BadRequestError
+from bpsweep.server.jsontext import load_json
+from bpsweep.server.store.database import Connection, Row, one, rows, run_many, update
 
 MAX_LINE = 50_000_000
 MAX_STEP = 2**53

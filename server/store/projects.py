@@ -2,8 +2,8 @@
 
 import time
 
-from server.errors import BadRequestError, NotFoundError
-from server.store.database import Connection, Row, insert, one, rows, run
+from bpsweep.server.errors import BadRequestError, NotFoundError
+from bpsweep.server.store.database import Connection, Row, insert, one, rows, run
 
 MAX_NAME = 128
 _COLUMNS = "id, entity, name, description, created_at"

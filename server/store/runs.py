@@ -4,10 +4,10 @@ import json
 import time
 from typing import Any
 
-from server.errors import NotFoundError
-from server.ids import make_display_name
-from server.store.database import Connection, Row, insert, one, rows, update
-from server.store.filters import build_order, build_where
+from bpsweep.server.errors import NotFoundError
+from bpsweep.server.ids import make_display_name
+from bpsweep.server.store.database import Connection, Row, insert, one, rows, update
+from bpsweep.server.store.filters import build_order, build_where
 
 COLUMNS = """runs.id, runs.project_id, runs.sweep_id, runs.agent_id, runs.user_id, runs.name,
     runs.display_name, runs.state, runs.state_reason, runs.config, runs.summary_metrics,

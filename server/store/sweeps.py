@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-from server.errors import NotFoundError
-from server.ids import make_name
-from server.store.database import Connection, Row, insert, one, rows, run_many, update
+from bpsweep.server.errors import NotFoundError
+from bpsweep.server.ids import make_name
+from bpsweep.server.store.database import Connection, Row, insert, one, rows, run_many, update
 
 _COLUMNS = """id, project_id, name, display_name, description, config, method, state, state_reason,
     exhausted, controller, scheduler, seed, cursor, run_count_expected, created_at, updated_at,

@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from server.store.database import Connection, Row, insert, one, rows, update
+from bpsweep.server.store.database import Connection, Row, insert, one, rows, update
 
 _COLUMNS = """trials.id, trials.sweep_id, trials.run_id, trials.config_key, trials.attempt,
     trials.retry_of, trials.ordinal, trials.args, trials.reason, trials.seen_runs, trials.queued,

@@ -5,7 +5,7 @@ import hmac
 import secrets
 import time
 
-from server.store.database import Connection, Row, insert, one, rows
+from bpsweep.server.store.database import Connection, Row, insert, one, rows
 
 # Stands where a hash was, and is none.
 _REVOKED = "revoked:"

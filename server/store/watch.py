@@ -3,8 +3,8 @@
 import json
 from typing import Literal
 
-from server.store.database import Connection, Row, one, rows
-from server.store.runs import COLUMNS
+from bpsweep.server.store.database import Connection, Row, one, rows
+from bpsweep.server.store.runs import COLUMNS
 
 Scope = Literal["sweep_id", "project_id", "id"]
 

@@ -1,0 +1,96 @@
+"""`bpsweep run`: a sweep from its file to its verdict."""
+
+import os
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bpsweep.agent.command.options import Agents, DataDir, MaxRejected, Target
+from bpsweep.agent.interrupt import held_interrupts
+from bpsweep.agent.runs.agents import AgentGroup, default_n_agents
+from bpsweep.agent.sweep.connection import enter_server, start_server
+from bpsweep.agent.sweep.shipped import draw_shipped, find_sweep_file
+
+# What a command needs is imported in it, and workers load before: see command/verdict.py.
+# ruff: noqa: PLC0415
+
+app = typer.Typer()
+
+
+@app.command()
+def run(  # one parameter an option
+    sweep_yaml: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SWEEP]",
+            help="A sweep file, or the name of one that comes with bpsweep, as `quick`. "
+            "Without one, these are listed.",
+        ),
+    ] = None,
+    agents: Agents = None,
+    data_dir: DataDir = None,
+    target: Target = None,
+    max_rejected: MaxRejected = None,
+    with_controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls/--no-controls",
+            help="Then ask by controls whether the best score is the damage or the plate.",
+        ),
+    ] = True,
+) -> None:
+    """Work off a sweep: data, cache, server, warm workers, verdict.
+
+    Interrupt it at any time; the same command goes on where it was. Without WANDB_API_KEY the
+    embedded server is used, and nothing leaves this machine.
+
+    Examples: `bpsweep run quick`, `bpsweep run sweeps/lenet_single.yaml --data-dir ~/bps/train`.
+    """
+    console = Console()
+    if sweep_yaml is None:
+        console.print(draw_shipped())
+        console.print("Work one off: bpsweep run NAME", highlight=False)
+        return
+    path_of_file = find_sweep_file(sweep_yaml)
+    with ExitStack() as stack:
+        group = stack.enter_context(AgentGroup())  # it loads while we prepare
+        with held_interrupts():
+            from bpsweep.agent.sweep.file import read_sweep_file
+            from bpsweep.agent.sweep.prepare import prepare_caches, prepare_data
+            from bpsweep.agent.training.inputs import MAX_REJECTED
+        file = read_sweep_file(path_of_file)
+        if max_rejected is not None:
+            os.environ[MAX_REJECTED] = str(max_rejected)
+        n_agents = agents or default_n_agents(file.n_runs)
+        count = "runs without a set end" if file.n_runs is None else f"{file.n_runs} runs"
+        method = file.config["method"]
+        console.print(f"{sweep_yaml}: a {method} sweep of {count}, {n_agents} agents")
+        folder = prepare_data(data_dir, console)
+        prepare_caches(file, folder, console)
+        wait_for_server = start_server(stack)  # it loads beside the wandb client, which follows
+        stack.callback(group.stop)  # before the server ends: runs have yet to tell it their end
+        with held_interrupts():
+            from bpsweep.agent.sweep.work import SweepJob, begin_work, open_sweep, work_off
+        server = enter_server(stack, console, wait_for_server)
+        job = SweepJob(file, folder, server, n_agents)
+        path, before = open_sweep(job, console)
+        try:
+            begin_work(job, path, group)
+            with held_interrupts():
+                from bpsweep.agent.verdict.judge import print_verdict  # while the workers load
+            work_off(path, before, file.n_runs, group, console)
+        except KeyboardInterrupt:
+            console.print("Stopped. The same command goes on with what is left:")
+            console.print(f"  bpsweep run {sweep_yaml}", highlight=False)
+            raise typer.Exit(130) from None
+        if with_controls:
+            with held_interrupts():
+                from bpsweep.agent.verdict.extra_runs import ExtraRuns, run_controls
+            settings = ExtraRuns(folder, agents, f"bpsweep controls {path}", console)
+            run_controls(path, 1, [], settings)
+        print_verdict(path, target, console)
+    console.print(f"This table again: bpsweep report {path}", highlight=False)
+    if server.embedded:
+        console.print("The runs in a browser: bpsweep serve", highlight=False)

@@ -1,0 +1,1 @@
+"""Runs from beginning to end, and the processes that train them."""

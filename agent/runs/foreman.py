@@ -1,0 +1,139 @@
+"""`python -m bpsweep.agent.runs.foreman`: loads what all workers need once, then splits into them.
+
+Torch, wandb and scikit-learn take seconds to load and a few hundred megabytes, and so do labels
+and splits of a large set; workers that are forks of one process share all of it. It starts before
+the sweep exists, says nothing to anybody, and waits for its order: one line of JSON on its standard
+input.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from bpsweep.agent.config import RunConfig
+from bpsweep.agent.errors import AgentError
+from bpsweep.agent.interrupt import SIGNALS
+from bpsweep.agent.runs.agents import Order
+from bpsweep.agent.runs.pictures import draw_confusion
+from bpsweep.agent.runs.worker import run_worker
+from bpsweep.agent.tracking.late import load_late_parts
+from bpsweep.agent.training.warm_inputs import WarmInputs
+from bpsweep.data.errors import DataError
+from bpsweep.report.statistics.confusion import count_confusion
+
+MAX_RESTARTS = 3
+"""How often a worker that was killed or has crashed is replaced."""
+EXIT_BROKEN = 70
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+
+
+class Foreman:
+    """Forks workers and waits for them; one that a signal ended is replaced a few times."""
+
+    def __init__(self, order: Order, inputs: WarmInputs) -> None:
+        self._order, self._inputs = order, inputs
+        self._workers: dict[int, int] = {}  # process id -> number of the worker
+        self._n_restarts = [0] * len(order.log_paths)
+        self._is_leaving = False
+
+    def work(self) -> None:
+        """Have the sweep worked off."""
+        for sent in SIGNALS:
+            signal.signal(sent, self._pass_on)
+        gc.freeze()  # what is not looked at is not copied
+        for number in range(len(self._order.log_paths)):
+            if not self._is_leaving:
+                self._fork(number)
+        while self._workers:
+            process_id, status = os.wait()
+            number = self._workers.pop(process_id)
+            died = os.WIFSIGNALED(status) and not self._is_leaving
+            if died and self._n_restarts[number] < MAX_RESTARTS:
+                self._n_restarts[number] += 1
+                self._fork(number)
+
+    def _fork(self, number: int) -> None:
+        # A child forgets what it was sent before it was whole: until then signals wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        with warnings.catch_warnings():  # of threads: those of BLAS know how to be forked
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process_id = os.fork()
+        if process_id == 0:
+            for sent in SIGNALS:
+                signal.signal(sent, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            _become_worker(self._order, number, self._inputs)
+        self._workers[process_id] = number
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        if self._is_leaving:  # told so by way of another thread, before this worker was known
+            os.kill(process_id, signal.SIGTERM)
+
+    def _pass_on(self, signum: int, frame: FrameType | None) -> None:
+        self._is_leaving = True
+        for process_id in list(self._workers):
+            with contextlib.suppress(ProcessLookupError):  # ended this moment
+                os.kill(process_id, signum)
+
+
+def _become_worker(order: Order, number: int, inputs: WarmInputs) -> None:
+    """Be a worker, with a log of its own, to the end of this process."""
+    status = EXIT_BROKEN
+    try:
+        if sys.platform == "linux":  # without its foreman it would not be found any more
+            ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        log = os.open(order.log_paths[number], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        status = run_worker(order.sweep, n_stacked=order.n_stacked, inputs=inputs)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        atexit._run_exitfuncs()  # the client ends its service there; os._exit would skip it
+        os._exit(status)
+
+
+def load_fonts() -> None:
+    """Draw nothing in particular, for matplotlib loads its fonts when it first draws."""
+    labels = np.eye(2, dtype=np.uint8)
+    draw_confusion(count_confusion(labels, labels, ("a", "b")), "fonts")
+
+
+def load_inputs(order: Order) -> WarmInputs:
+    """Load what the order says of runs to come; a run will say what is wrong with its inputs."""
+    if "sklearn-mlp" in order.models:
+        import bpsweep.agent.training.sklearn_engine  # noqa: F401, PLC0415
+    inputs = WarmInputs()
+    for settings in order.inputs:
+        with contextlib.suppress(AgentError, DataError):
+            inputs.load(RunConfig(**settings))
+    return inputs
+
+
+def main() -> None:
+    """Wait for the order and carry it out; without one, go."""
+    load_late_parts()
+    load_fonts()
+    line = sys.stdin.readline()
+    if line:
+        order = Order(**json.loads(line))
+        os.environ.update(order.environment)
+        for path in order.log_paths:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Foreman(order, load_inputs(order)).work()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""A fixed list of runs trained by a pool of warm processes, with their progress shown.
+
+Controls and replicates are such lists: they stand beside a sweep, and no server hands them out.
+What has been trained is at the server, so an interrupted list goes on when it is made again.
+"""
+
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.runs.agents import PATIENCE_S
+from bpsweep.agent.runs.trial import InputsLoader, Trial
+from bpsweep.agent.tracking.run import RunSpec
+from bpsweep.agent.training.loop import EpochResult, Question
+from bpsweep.agent.training.memory import keep_freed_memory
+from bpsweep.agent.training.warm_inputs import WarmInputs
+from bpsweep.data.folders import count_cpus
+from bpsweep.report import metrics
+
+POLL_S = 0.5
+SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the locks of running threads
+
+
+@dataclass(frozen=True)
+class RunUpdate:
+    """What a process says of the run it is at.
+
+    Args:
+        name: The run's.
+        epoch: The last one done; 0 at the start.
+        accuracy: Of validation, at that epoch; at the end the best one.
+        is_over: Whether the run has ended.
+        error: Why it failed.
+    """
+
+    name: str
+    epoch: int = 0
+    accuracy: float | None = None
+    is_over: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """Where and by how many processes the runs are trained.
+
+    Args:
+        environment: Variables for the wandb client and for finding data and caches.
+        log_dir: Folder for one log file a process.
+        n_workers: Processes at once.
+    """
+
+    environment: Mapping[str, str]
+    log_dir: Path
+    n_workers: int
+
+
+def train_in_pool(
+    specs: Sequence[RunSpec], settings: PoolSettings, console: Console, label: str
+) -> int:
+    """Train some runs; return how many finished.
+
+    An interruption ends the processes, with what they have, before it goes on to the caller.
+
+    Raises:
+        TrackingError: A process was killed; what it had not finished is named.
+    """
+    if not specs:
+        return 0
+    settings.log_dir.mkdir(parents=True, exist_ok=True)
+    pool = _Pool(specs, settings)
+    try:
+        return _show(pool, len(specs), console, label)
+    finally:
+        pool.stop()
+
+
+def _show(pool: "_Pool", n_runs: int, console: Console, label: str) -> int:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[now]}"),
+    )
+    n_finished, at_work = 0, dict[str, str]()
+    hidden = not console.is_terminal  # a log wants lines, not bars
+    with Progress(*columns, console=console, disable=hidden, transient=True) as bar:
+        task = bar.add_task(label, total=n_runs, now="starting")
+        n_over = 0
+        while n_over < n_runs:
+            update = pool.listen()
+            if update is None:
+                continue
+            if update.is_over:
+                n_over += 1
+                n_finished += update.error is None
+                at_work.pop(update.name, None)
+                console.print(_describe_end(update), highlight=False)
+            else:
+                at_work[update.name] = f"{update.name}: epoch {update.epoch}"
+            bar.update(task, completed=n_over, now="; ".join(at_work.values()))
+    return n_finished
+
+
+def _describe_end(update: RunUpdate) -> str:
+    if update.error is not None:
+        return f"{update.name} failed: {update.error}"
+    return (
+        f"{update.name}: accuracy {update.accuracy:.1%}"
+        if update.accuracy is not None
+        else update.name
+    )
+
+
+class _Pool:
+    """The processes, what they are to do, and what they say."""
+
+    def __init__(self, specs: Sequence[RunSpec], settings: PoolSettings) -> None:
+        self._tasks: Any = SPAWN.Queue()
+        self._updates: Any = SPAWN.Queue()
+        n_workers = min(settings.n_workers, len(specs))
+        for spec in (*specs, *[None] * n_workers):
+            self._tasks.put(spec)
+        n_threads = max(1, count_cpus() // n_workers)
+        self._processes: list[BaseProcess] = [
+            SPAWN.Process(
+                target=_work,
+                args=(self._tasks, self._updates, dict(settings.environment), n_threads, log),
+                daemon=True,
+            )
+            for log in (settings.log_dir / f"beside-{i + 1}.log" for i in range(n_workers))
+        ]
+        self._log_dir = settings.log_dir
+        for process in self._processes:
+            process.start()
+
+    def listen(self) -> RunUpdate | None:
+        """Wait a moment for an update."""
+        try:
+            update: RunUpdate = self._updates.get(timeout=POLL_S)
+        except queue.Empty:
+            if any(process.exitcode for process in self._processes):
+                raise TrackingError(
+                    "a process that trained runs beside the sweep has died (killed, or no memory "
+                    f"left); what it said is in {self._log_dir}. The same command goes on with "
+                    "what is left."
+                ) from None
+            return None
+        return update
+
+    def stop(self) -> None:
+        """End the processes; kill what takes over PATIENCE_S."""
+        for process in self._processes:
+            if process.is_alive():
+                process.terminate()
+        for process in self._processes:
+            process.join(PATIENCE_S)
+            if process.is_alive():
+                process.kill()
+        for channel in (self._tasks, self._updates):
+            channel.cancel_join_thread()
+
+
+def _work(
+    tasks: Any, updates: Any, environment: Mapping[str, str], n_threads: int, log_path: Path
+) -> None:
+    """Train run after run, in a process of its own."""
+    os.setsid()  # Ctrl-C reaches the parent alone, and it ends us in order
+    leaving = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: leaving.set())
+    _end_with_parent()
+    with log_path.open("ab") as log:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(log.fileno(), stream.fileno())
+    os.environ.update(environment)
+    os.environ.pop("WANDB_SERVICE", None)
+    import torch  # noqa: PLC0415  # after the environment, which names its threads
+
+    torch.set_num_threads(n_threads)
+    keep_freed_memory()
+    load = WarmInputs().load
+    while not leaving.is_set() and (spec := tasks.get()) is not None:
+        updates.put(RunUpdate(str(spec.name)))
+        updates.put(_train_one(_ReportingTrial(spec, load, leaving.is_set, updates.put)))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+class _ReportingTrial(Trial):
+    """A trial whose epochs are told to the parent process."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        load: InputsLoader,
+        is_leaving: Question,
+        tell: Callable[[RunUpdate], None],
+    ) -> None:
+        super().__init__(spec, load, is_leaving)
+        self.name = str(spec.name)
+        self.best: float | None = None
+        self._tell = tell
+
+    def listen(self, epoch: EpochResult) -> None:
+        """Log an epoch, say it, and tell it."""
+        super().listen(epoch)
+        accuracy = epoch.values[metrics.VAL_ACCURACY]
+        self.best = max(self.best or 0.0, accuracy)
+        self._tell(RunUpdate(self.name, epoch.epoch, accuracy))
+
+
+def _train_one(trial: _ReportingTrial) -> RunUpdate:
+    try:
+        trial.open()
+        trial.close(trial.train())
+    except (Exception, KeyboardInterrupt) as error:
+        return RunUpdate(trial.name, is_over=True, error=f"{type(error).__name__}: {error}")
+    return RunUpdate(trial.name, accuracy=trial.best, is_over=True)

@@ -1,0 +1,240 @@
+"""One run from beginning to end: settings, data, training, and what is kept of it."""
+
+import json
+import platform
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from bpsweep.agent.config import RunConfig, parse_config
+from bpsweep.agent.errors import AgentError
+from bpsweep.agent.runs.pictures import Decided, draw_confusion, draw_samples
+from bpsweep.agent.tracking.run import STOCK_RUN, RunSpec, TrackedRun
+from bpsweep.agent.training.cores import share_cores
+from bpsweep.agent.training.device import describe_step
+from bpsweep.agent.training.engine import is_exclusive
+from bpsweep.agent.training.inputs import Inputs, default_inputs
+from bpsweep.agent.training.loop import EpochResult, Outcome, Question, TrainResult, never
+from bpsweep.agent.training.stack import Member, train_group
+from bpsweep.data.errors import DataError
+from bpsweep.models import ModelError
+from bpsweep.report import metrics
+from bpsweep.report.predictions import Predictions
+from bpsweep.report.statistics.confusion import count_confusion
+
+InputsLoader = Callable[[RunConfig], Inputs]
+PACKAGES = ("bpsweep", "numpy", "scikit-learn", "torch", "wandb")
+
+
+class Trial:
+    """One run from beginning to end, in three steps, so that a worker can spread them.
+
+    Args:
+        spec: Which run; by default the one that a stock agent hands out.
+        load: Gives the inputs of a run.
+        is_leaving: Asked before every batch: whether this process is to end.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec = STOCK_RUN,
+        load: InputsLoader = default_inputs,
+        is_leaving: Question = never,
+    ) -> None:
+        self.tracked = TrackedRun(spec)
+        self._load = load
+        self._is_leaving = is_leaving
+        self.config: RunConfig
+        self.inputs: Inputs
+
+    def open(self) -> None:
+        """Start the run at W&B and load what it trains on.
+
+        Raises:
+            ConfigError, DataError, TrackingError: The run is marked failed.
+        """
+        self.tracked.open()
+        try:
+            self.config = parse_config(self.tracked.values)
+            self.inputs = self._load(self.config)
+            self.provenance = describe_provenance(self.inputs)
+            self.tracked.save_config(self.config.model_dump(), self.provenance)
+            self.tracked.say(describe_start(self.config, self.inputs))
+        except BaseException as error:
+            self.tracked.close(error)
+            raise
+
+    def train(self) -> Outcome:
+        """Train by itself; return what came of it, be it an error."""
+        ((_, outcome),) = train_group([self.member()])
+        return outcome
+
+    def member(self) -> Member:
+        """Return the run as the training sees it."""
+        return Member(self.config, self.inputs, self.listen, self.must_stop)
+
+    def must_stop(self) -> bool:
+        """Tell whether the run is to end with what it has."""
+        return self.tracked.must_stop() or self._is_leaving()
+
+    def listen(self, epoch: EpochResult) -> None:
+        """Log an epoch and say it as one line."""
+        self.tracked.log_epoch(epoch.values)
+        self.tracked.say(describe_epoch(self.config, epoch.values))
+        share_cores()
+
+    def close(self, outcome: Outcome) -> None:
+        """Keep what came of the training, and end the run.
+
+        Raises:
+            Exception, KeyboardInterrupt: The outcome's, or what went wrong here.
+        """
+        error = outcome.error
+        try:
+            if (result := outcome.result) is not None:
+                self.tracked.save_summary(summarize_best(result.best))
+                self._keep(result)
+                if result.interrupted:
+                    error = KeyboardInterrupt()
+            if error is not None:
+                self.tracked.say(describe_error(error))
+        except (Exception, KeyboardInterrupt) as late:
+            error = late
+        self.tracked.close(error)
+        if error is not None:
+            raise error
+
+    def _keep(self, result: TrainResult) -> None:
+        """Log pictures and save the best weights, with the numbers that go with them."""
+        config, inputs, best = self.config, self.inputs, result.best
+        decided = metrics.decide(best.probabilities, is_exclusive(config))
+        confusion = count_confusion(inputs.validation_labels, decided, inputs.label_names)
+        synthetic = "synthetic, " if inputs.catalog.synthetic else ""
+        title = f"validation, {synthetic}epoch {best.epoch}"
+        pictures = {
+            "confusion/picture": [draw_confusion(confusion, title)],
+            **draw_samples(inputs, Decided(best.probabilities, decided)),
+        }
+        self.tracked.log_results(confusion, pictures)
+        rows = inputs.split.val
+        self.tracked.save_predictions(locate_predictions(inputs, rows, best.probabilities))
+        about = {
+            "config": config.model_dump(),
+            "provenance": self.provenance,
+            "best": summarize_best(best),
+            "confusion": {
+                "rows": list(confusion.rows),
+                "columns": list(confusion.columns),
+                "counts": confusion.counts.tolist(),
+            },
+        }
+        with tempfile.TemporaryDirectory(prefix="bpsweep-model-") as name:
+            folder = Path(name)
+            save_file(result.best_weights, folder / "weights.safetensors")
+            (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            self.tracked.save_artifact(
+                folder, {"synthetic": inputs.catalog.synthetic, **about["best"]}
+            )
+
+
+def run_trial(spec: RunSpec = STOCK_RUN) -> None:
+    """Train one configuration and keep its results at W&B.
+
+    Args:
+        spec: Which run; by default the one that a stock agent hands out.
+
+    Raises:
+        ConfigError, DataError, DivergedError, TrackingError: The run is marked failed.
+        KeyboardInterrupt: It was told to stop; what it had by then is kept.
+    """
+    trial = Trial(spec)
+    trial.open()
+    trial.close(trial.train())
+
+
+def describe_provenance(inputs: Inputs) -> dict[str, Any]:
+    """Return what the run is made from: versions, checksums, counts, threads."""
+    return {
+        "synthetic": inputs.catalog.synthetic,
+        "data_checksum": inputs.cache.checksum,
+        "labels_checksum": inputs.catalog.checksum,
+        "split_checksum": inputs.split.checksum,
+        "n_training": len(inputs.split.train),
+        "n_validation": len(inputs.split.val),
+        "n_test": len(inputs.split.test),
+        "audit": inputs.audit_line,
+        "label_names": list(inputs.label_names),
+        "n_threads": torch.get_num_threads(),
+        "step": describe_step(),
+        "host": platform.node(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
+    }
+
+
+def describe_start(config: RunConfig, inputs: Inputs) -> str:
+    """Return what a run says first: what it trains, on what, and what the labels allow."""
+    kind = "synthetic images" if inputs.catalog.synthetic else "images"
+    return (
+        f"{config.model}, {config.task}, {config.subset}, split by {config.split}: "
+        f"{len(inputs.split.train):,} training and {len(inputs.split.val):,} validation {kind}, "
+        f"{config.image_size} px, batch {config.batch_size}, {config.epochs} epochs, "
+        f"learning rate {config.learning_rate:g}, seed {config.seed}\n"
+        f"step: {describe_step()}\n"
+        f"audit: {inputs.audit_line}"
+    )
+
+
+def describe_epoch(config: RunConfig, values: Mapping[str, float]) -> str:
+    """Return what a run says of an epoch."""
+    return (
+        f"epoch {values[metrics.EPOCH]:.0f}/{config.epochs}: "
+        f"train loss {values[metrics.TRAIN_LOSS]:.4f}, "
+        f"val loss {values[metrics.VAL_LOSS]:.4f}, accuracy {values[metrics.VAL_ACCURACY]:.1%}, "
+        f"Jaccard {values[metrics.VAL_JACCARD]:.3f}, Hamming {values[metrics.VAL_HAMMING]:.3f}, "
+        f"{values[metrics.IMAGES_PER_S]:,.0f} images/s"
+    )
+
+
+def describe_error(error: BaseException) -> str:
+    """Return what a run says of its end: a sentence, or a traceback where nobody expected it."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped; the epochs logged so far are kept."
+    if isinstance(error, (AgentError, DataError, ModelError)):
+        return str(error)
+    return "".join(traceback.format_exception(error))
+
+
+def summarize_best(best: EpochResult) -> dict[str, float]:
+    """Return the best epoch's metrics as `best/<name>`; by validation accuracy, earliest first."""
+    kept = (metrics.EPOCH, *metrics.MAXIMIZED, *metrics.MINIMIZED)
+    return {f"best/{name}": best.values[name] for name in kept}
+
+
+def locate_predictions(
+    inputs: Inputs, rows: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> Predictions:
+    """Put the probabilities (N, L) of N rows of the catalogue beside where each cell comes from."""
+    table = inputs.catalog.table.iloc[rows]
+    return Predictions(
+        cells=table["filename"].to_numpy(dtype=np.str_),
+        plates=table["plate"].to_numpy(dtype=np.str_),
+        wells=table["well"].to_numpy(dtype=np.str_),
+        fields=table["field"].to_numpy(dtype=np.int64),
+        particles=table["particle"].to_numpy(dtype=np.str_),
+        doses_gy=table["dose_gy"].to_numpy(dtype=np.float64),
+        hours=table["hour"].to_numpy(dtype=np.int64),
+        label_names=inputs.label_names,
+        truth=inputs.labels[rows],
+        probabilities=probabilities,
+    )

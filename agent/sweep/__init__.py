@@ -1,0 +1,1 @@
+"""One sweep worked off: its file, its images, its server, its progress."""

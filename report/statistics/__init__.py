@@ -1,0 +1,1 @@
+"""What is computed from finished runs: values, intervals, tests, and the verdict."""

@@ -1,0 +1,217 @@
+"""Is it the damage, or the plate? The winner beside models that cannot see the damage.
+
+On the published set a plate holds one condition, so whatever tells plates apart (light, stain,
+background) tells the labels. A control is a run with the winner's settings that is kept from the
+damage; what it scores, the plate alone can give.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+
+from bpsweep.report.predictions import Predictions
+from bpsweep.report.records import CONTROL, RunRecord
+from bpsweep.report.statistics.estimates import Estimate, estimate_predictions, find_predictions
+from bpsweep.report.statistics.goals import Goal
+from bpsweep.report.statistics.intervals import Interval, find_interval, resample_difference
+from bpsweep.report.statistics.scores import Metric, score_cells, stack_scores
+from bpsweep.report.statistics.separation import Separation, separate_particles
+from bpsweep.report.statistics.verdict import Row, Verdict
+
+BACKGROUND: Final = "background"
+NUCLEUS: Final = "nucleus"
+SHUFFLED: Final = "shuffled-labels"
+HISTOGRAM: Final = "histogram"
+BRIGHTNESS: Final = "brightness"
+SHAM: Final = "sham"
+
+WORDS: Final = {
+    BACKGROUND: "background only",
+    NUCLEUS: "nucleus only",
+    SHUFFLED: "shuffled labels",
+    HISTOGRAM: "intensity histogram",
+    BRIGHTNESS: "brightness alone",
+    SHAM: "unirradiated cells",
+}
+"""What each control is, for people."""
+BLIND: Final = (BACKGROUND, BRIGHTNESS)
+"""Controls that cannot see foci: what they score is the plate's. A histogram is not among them,
+for foci are bright pixels."""
+_OWN: Final = {
+    HISTOGRAM: ("epochs", "augment"),
+    BRIGHTNESS: ("epochs", "augment"),
+    SHAM: ("subset", "task"),
+}
+"""Settings that a control does not take from the configuration that it controls: models of its own
+learn all there is in one epoch, unirradiated cells are a subset of their own."""
+
+Reason = Literal["right", "plate", "unclear", "not run", "no target"]
+
+
+@dataclass(frozen=True)
+class ControlResult:
+    """One control beside the winner, on the same cells.
+
+    Args:
+        name: As the run's setting `control` names it.
+        run: The run.
+        estimate: The judged metric with its intervals.
+        lead: The winner's value less the control's, so that above 0 the winner is better (turned
+            round for Hamming); None where they did not score the same cells.
+        lead_interval: Of the lead, paired over wells.
+        above_chance: Whether its interval lies wholly above always naming the commonest label.
+    """
+
+    name: str
+    run: RunRecord
+    estimate: Estimate
+    lead: float | None
+    lead_interval: Interval | None
+    above_chance: bool
+
+    @property
+    def words(self) -> str:
+        """What the control is, for people."""
+        return WORDS.get(self.name, self.name)
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether the winner is better with confidence."""
+        return self.lead_interval is not None and self.lead_interval.low > 0
+
+
+@dataclass(frozen=True)
+class ControlsVerdict:
+    """What the controls say of the winner.
+
+    Args:
+        winner: The sweep's best configuration.
+        results: One a control, in the order of `WORDS`; none where no control has been run.
+        chance: The judged metric of always naming the commonest label vector.
+        best_blind: The best of those that cannot see foci.
+        explained: Share of the winner's lead over chance that `best_blind` has too, 0 to 1.
+        irradiated: How well the winner tells the particles of irradiated validation cells.
+        sham: How well it tells those of unirradiated cells, which no biology tells apart.
+        reason: "right": the winner meets the target, beats the best blind control with confidence
+            and tells irradiated cells better than sham ones; "plate": a control was run and it
+            does not; "unclear": what was run does not suffice to say; "not run": no control was;
+            "no target": the winner does not meet the target.
+    """
+
+    winner: Row
+    results: tuple[ControlResult, ...]
+    chance: float | None
+    best_blind: ControlResult | None
+    explained: float | None
+    irradiated: Separation | None
+    sham: Separation | None
+    reason: Reason
+
+    @property
+    def right_reason(self) -> bool:
+        """Whether the winner reaches the target for the right reason."""
+        return self.reason == "right"
+
+
+def judge_controls(verdict: Verdict) -> ControlsVerdict:
+    """Judge the winner of a sweep by the controls that were run beside it.
+
+    Of several runs of one control the latest finished counts; those of other configurations than
+    the winner do not.
+    """
+    goal, winner = verdict.goal, verdict.best
+    mine = find_predictions(winner.run)
+    beside = [run for run in verdict.sweep.beside if _is_usable(run)]
+    runs = {run.control: run for run in beside if _is_of(run, winner)}
+    known = [(name, runs[name]) for name in WORDS if name in runs and name != SHAM]
+    known += [(str(name), run) for name, run in runs.items() if name not in WORDS]
+    chance = None if mine is None else measure_chance(mine, goal.metric)
+    results = tuple(_compare(name, run, mine, goal, chance) for name, run in known)
+    blind = [one for one in results if one.name in BLIND]
+    best = max(blind, key=lambda one: goal.metric.rank(one.estimate.value), default=None)
+    sham_cells = runs[SHAM].predictions if SHAM in runs else None
+    irradiated = None if mine is None else separate_particles(mine, mine.doses_gy > 0, goal.level)
+    sham = None
+    if sham_cells is not None:
+        sham = separate_particles(sham_cells, sham_cells.doses_gy == 0, goal.level, seed=1)
+    return ControlsVerdict(
+        winner=winner,
+        results=results,
+        chance=chance,
+        best_blind=best,
+        explained=_explain(winner.value, best, chance),
+        irradiated=irradiated,
+        sham=sham,
+        reason=_find_reason(winner, best, irradiated, sham),
+    )
+
+
+def measure_chance(predictions: Predictions, metric: Metric) -> float:
+    """Return the metric of always naming the commonest label vector."""
+    vectors, counts = np.unique(predictions.truth, axis=0, return_counts=True)
+    always = np.broadcast_to(vectors[counts.argmax()], predictions.truth.shape)
+    guessed = replace(predictions, probabilities=always.astype(np.float32))
+    return float(score_cells(guessed, metric).mean())
+
+
+def _is_usable(run: RunRecord) -> bool:
+    return run.kind == CONTROL and run.state == "finished" and run.predictions is not None
+
+
+def _is_of(run: RunRecord, winner: Row) -> bool:
+    """Tell whether a control has the winner's swept settings, but for those that are its own."""
+    own = _OWN.get(str(run.control), ())
+    return all(
+        run.config.get(name) == winner.swept[name] for name in winner.swept if name not in own
+    )
+
+
+def _compare(
+    name: str, run: RunRecord, mine: Predictions | None, goal: Goal, chance: float | None
+) -> ControlResult:
+    assert run.predictions is not None  # `_is_usable` has looked
+    estimate, _ = estimate_predictions([run.predictions], goal.metric, goal.level)
+    lead, interval = None, None
+    stacked = None if mine is None else stack_scores([mine, run.predictions], goal.metric)
+    if stacked is not None:
+        (best, other), wells = stacked
+        if not goal.metric.higher_is_better:
+            best, other = other, best
+        lead = float((best - other).mean())
+        interval = find_interval(resample_difference(best, other, wells), goal.level)
+    return ControlResult(name, run, estimate, lead, interval, _beats(estimate, chance, goal.metric))
+
+
+def _beats(estimate: Estimate, chance: float | None, metric: Metric) -> bool:
+    if chance is None or estimate.interval is None:
+        return False
+    if metric.higher_is_better:
+        return estimate.interval.low > chance
+    return estimate.interval.high < chance
+
+
+def _explain(value: float | None, best: ControlResult | None, chance: float | None) -> float | None:
+    """Return the share of a value's lead over chance that the best blind control has too."""
+    if value is None or best is None or chance is None or value == chance:
+        return None
+    return float(np.clip((best.estimate.value - chance) / (value - chance), 0, 1))
+
+
+def _find_reason(
+    winner: Row,
+    best: ControlResult | None,
+    irradiated: Separation | None,
+    sham: Separation | None,
+) -> Reason:
+    if winner.status not in ("reached", "likely"):
+        return "no target"
+    if best is None and sham is None:
+        return "not run"
+    if best is not None and best.lead_interval is not None and not best.is_beaten:
+        return "plate"
+    if sham is not None and (irradiated is None or not irradiated.exceeds(sham)):
+        return "plate"
+    if best is None or best.lead_interval is None:
+        return "unclear"
+    return "right"

@@ -1,0 +1,228 @@
+"""Selection, controls and importance in sentences that a biologist can act on."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from bpsweep.report.statistics.controls import (
+    BLIND,
+    SHUFFLED,
+    WORDS,
+    ControlResult,
+    ControlsVerdict,
+)
+from bpsweep.report.statistics.goals import Goal
+from bpsweep.report.statistics.importance import Factor, Importance
+from bpsweep.report.statistics.intervals import Interval
+from bpsweep.report.statistics.scores import ACCURACY, METRICS, Metric
+from bpsweep.report.statistics.selection_bias import Selection, TestResult
+from bpsweep.report.statistics.separation import Separation
+from bpsweep.report.text.numbers import name_chance, name_share, show_value
+from bpsweep.report.text.verdict import name_interval, name_target
+
+CLAIMED: Final = "batch_size"
+"""What the published work says contributed most."""
+_LITTLE = 0.05  # share of variance from which a setting is worth a word
+_SURE = 0.95  # of resamplings that agree, for a claim to be confirmed, or its opposite
+
+
+def explain_selection(selection: Selection, goal: Goal) -> list[str]:
+    """Say by how much the best of many is too good, and how sure it is the best."""
+    metric = goal.metric
+    winner = selection.winner
+    wins = selection.wins[winner.run.id]
+    lines = [
+        f"The best of {selection.n_configurations} was picked on the cells that it is judged by. "
+        f"Corrected for that it is worth {show_value(selection.corrected, metric)} "
+        f"({name_interval(selection.interval, metric)}), {_name_optimism(selection, metric)}, and "
+        f"the chance of its being {name_target(goal)} is {name_chance(selection.probability)}.",
+        f"It stays the best in {name_share(round(wins, 2))} of repeated choices.",
+    ]
+    if selection.unit != "wells":
+        lines.append(
+            f"Too few wells to repeat the choice over: it was repeated over {selection.unit}, so "
+            "differences between wells are not in the correction."
+        )
+    return lines
+
+
+def _name_optimism(selection: Selection, metric: Metric) -> str:
+    """Say by how much the corrected value differs from the winner's own, as it is shown."""
+    raw = show_value(selection.raw, metric)
+    if raw == show_value(selection.corrected, metric):
+        return "the same as its own"
+    side = "below" if selection.optimism > 0 else "above"
+    return f"{name_difference(selection.optimism, metric)} {side} its own {raw}"
+
+
+def explain_test(test: TestResult, goal: Goal) -> str:
+    """Say what the winner scored on the untouched test part, and that it has been used."""
+    spread = ""
+    if test.estimate.interval is not None:
+        spread = f" ({name_interval(test.estimate.interval, goal.metric)})"
+    status = goal.find_status(test.estimate.value, test.estimate.interval)
+    who = "the best configuration" if test.is_winner else "what was the best configuration then"
+    return (
+        f"On the untouched test part ({test.n_cells:,} cells of {test.n_wells} wells) {who} has "
+        f"{show_value(test.estimate.value, goal.metric)}{spread}: {status}. The part has now been "
+        f"used, by run {test.run.name}; a second look would no longer be untouched."
+    )
+
+
+def explain_reason(controls: ControlsVerdict, goal: Goal, sweep_path: str) -> str:
+    """Say in one sentence whether the target is reached for the right reason."""
+    best = controls.best_blind
+    if controls.reason == "no target":
+        return f"The best configuration is not at {name_share(goal.target)}, whatever the reason."
+    if controls.reason == "not run":
+        return (
+            "Whether it is the damage or the plate that it sees is not known: no controls were "
+            f"run. `bpsweep controls {sweep_path}` runs them."
+        )
+    if controls.reason == "right":
+        assert best is not None  # `judge_controls` has seen it beaten
+        return f"It is for the right reason, as far as controls can tell: {_beat(best, goal)}."
+    if controls.reason == "plate":
+        return f"The score can be explained by the plate: {_blame(controls, goal)}."
+    return (
+        "Whether it is the damage or the plate that it sees is not clear: no control that cannot "
+        f"see the damage ({' or '.join(WORDS[name] for name in BLIND)}) can be compared with it. "
+        f"`bpsweep controls {sweep_path}` runs them."
+    )
+
+
+def _beat(control: ControlResult, goal: Goal) -> str:
+    assert control.lead is not None and control.lead_interval is not None
+    return (
+        f"the best configuration beats the best model that cannot see the damage, "
+        f"{control.words} ({show_value(control.estimate.value, goal.metric)}), by "
+        f"{name_difference(control.lead, goal.metric)} "
+        f"({_name_lead(control.lead_interval, goal.metric)})"
+    )
+
+
+def _blame(controls: ControlsVerdict, goal: Goal) -> str:
+    best = controls.best_blind
+    if best is not None and best.lead_interval is not None and not best.is_beaten:
+        assert best.lead is not None  # it comes with its interval
+        return (
+            f"a model that cannot see the damage, {best.words}, has "
+            f"{show_value(best.estimate.value, goal.metric)}, and the best configuration is not "
+            f"better with {name_share(goal.level)} confidence "
+            f"({_name_lead(best.lead_interval, goal.metric)})"
+        )
+    if controls.irradiated is None:
+        return "all its validation cells are unirradiated, and no biology tells these apart"
+    assert controls.sham is not None  # the only reason left
+    return (
+        "unirradiated iron and X-ray cells, which no biology tells apart, are told apart "
+        f"({_name_auc(controls.sham)}) no worse than irradiated ones "
+        f"({_name_auc(controls.irradiated)})"
+    )
+
+
+def explain_controls(controls: ControlsVerdict, goal: Goal) -> list[str]:
+    """Say what each control scored and what to make of it."""
+    lines = []
+    if controls.results:
+        listed = ", ".join(
+            f"{one.words} {show_value(one.estimate.value, goal.metric)}" for one in controls.results
+        )
+        chance = ""
+        if controls.chance is not None:
+            chance = (
+                f"; always naming the commonest label {show_value(controls.chance, goal.metric)}"
+            )
+        lines.append(f"Controls on the same cells: {listed}{chance}.")
+    if controls.reason == "right" and (controls.explained or 0) > 0.5:
+        lines.append(
+            f"Even so, the plate alone gives {name_share(round(controls.explained or 0, 2))} of "
+            "its lead over chance."
+        )
+    shuffled = next((one for one in controls.results if one.name == SHUFFLED), None)
+    if shuffled is not None and shuffled.above_chance:
+        lines.append(
+            "A model trained on shuffled labels scores above chance: something other than labels "
+            "leads from training to validation cells."
+        )
+    if controls.sham is not None:
+        lines.append(_explain_sham(controls.sham))
+    return lines
+
+
+def _explain_sham(sham: Separation) -> str:
+    if sham.tells_apart:
+        return (
+            f"Unirradiated iron and X-ray cells are told apart ({_name_auc(sham)}): plate, animal "
+            "or stain is part of what it sees."
+        )
+    return f"Unirradiated iron and X-ray cells are not told apart ({_name_auc(sham)})."
+
+
+def explain_importance(importance: Importance) -> list[str]:
+    """Say which setting mattered most, which way, and how sure that is."""
+    words = METRICS[importance.metric].words
+    first, *others = importance.factors
+    if importance.explained <= 0:
+        return [
+            f"No setting mattered measurably: what they explain of the {words} of runs held out "
+            f"is nothing, so differences between the {importance.n_runs} runs look like chance."
+        ]
+    line = f"{first.name} contributed most to {words} {_name_factor(first)}"
+    more = [one for one in others if one.share >= _LITTLE]
+    if more:
+        line += "; then " + ", ".join(f"{one.name} {_name_factor(one)}" for one in more)
+    little = [one.name for one in others if one.share < _LITTLE]
+    if little:
+        line += f"; {_join(little)} hardly mattered"
+    lines = [line + "."]
+    if others:
+        lines.append(
+            f"That {first.name} came first holds in {name_share(round(first.first, 2))} of "
+            f"resamplings of the {importance.n_runs} runs."
+        )
+    claim = judge_claim(importance)
+    if claim is not None:
+        lines.append(f"The published claim that {CLAIMED} contributed most is {claim}.")
+    return lines
+
+
+def judge_claim(importance: Importance, name: str = CLAIMED) -> str | None:
+    """Judge the claim that a setting contributed most; None where it was not swept, or alone."""
+    found = next((one for one in importance.factors if one.name == name), None)
+    if found is None or len(importance.factors) == 1:
+        return None
+    if importance.explained <= 0:
+        return "not supported by this sweep"
+    if found.first >= _SURE:
+        return "confirmed by this sweep"
+    return "refuted by this sweep" if found.first <= 1 - _SURE else "left open by this sweep"
+
+
+def _name_factor(factor: Factor) -> str:
+    ends = f"{factor.interval.low:.2f} to {factor.interval.high:.2f}"
+    if factor.direction in (None, "no clear direction"):
+        effect = f", best at {factor.best}"
+    else:
+        effect = f", {factor.direction}"
+    return f"({factor.share:.2f}, {ends}{effect})"
+
+
+def name_difference(difference: float, metric: Metric) -> str:
+    """Write the size of a difference: "1.2 points" of accuracy, "0.012" of the others."""
+    size = abs(difference)
+    return f"{100 * size:.1f} points" if metric is ACCURACY else f"{size:.3f}"
+
+
+def _name_lead(interval: Interval, metric: Metric) -> str:
+    level = f"{name_share(interval.level)} interval"
+    if metric is ACCURACY:
+        return f"{level} {100 * interval.low:.1f} to {100 * interval.high:.1f} points"
+    return f"{level} {interval.low:.3f} to {interval.high:.3f}"
+
+
+def _name_auc(found: Separation) -> str:
+    return f"AUC {found.auc:.2f}, {found.interval.low:.2f} to {found.interval.high:.2f}"
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,138 @@
+"""An assessment in sentences and as plain values: what terminal, JSON file and page show."""
+
+from typing import Any
+
+from bpsweep.report.statistics.assessment import Assessment
+from bpsweep.report.statistics.controls import ControlsVerdict
+from bpsweep.report.statistics.importance import Importance
+from bpsweep.report.statistics.intervals import list_ends
+from bpsweep.report.statistics.selection_bias import Selection, TestResult
+from bpsweep.report.statistics.separation import Separation
+from bpsweep.report.text.evidence import (
+    explain_controls,
+    explain_importance,
+    explain_reason,
+    explain_selection,
+    explain_test,
+    judge_claim,
+)
+from bpsweep.report.text.verdict import (
+    SYNTHETIC_NOTE,
+    count_reached,
+    name_basis,
+    name_best,
+    name_unfinished,
+)
+
+
+def headline(assessment: Assessment) -> list[str]:
+    """Return the verdict in two sentences: how many reach the target, and for what reason."""
+    verdict = assessment.verdict
+    lines = [count_reached(verdict)]
+    if verdict.best.value is not None:
+        lines.append(explain_reason(assessment.controls, verdict.goal, verdict.sweep.path))
+    return lines
+
+
+def summarize(assessment: Assessment) -> list[str]:
+    """Return an assessment in sentences, the audit first."""
+    verdict, goal = assessment.verdict, assessment.verdict.goal
+    lines = [f"Audit: {verdict.audit}."] if verdict.audit else []
+    lines += [*headline(assessment), *name_best(verdict)]
+    if assessment.selection is not None:
+        lines += explain_selection(assessment.selection, goal)
+    if assessment.test is not None:
+        lines.append(explain_test(assessment.test, goal))
+    lines += explain_controls(assessment.controls, goal)
+    if assessment.importance is not None:
+        lines += explain_importance(assessment.importance)
+    lines += [*name_basis(verdict), *name_unfinished(verdict)]
+    return [*lines, SYNTHETIC_NOTE] if verdict.synthetic else lines
+
+
+def list_assessment(assessment: Assessment) -> dict[str, Any]:
+    """Return what goes with the verdict as plain values, for `write_json`."""
+    return {
+        "findings": summarize(assessment),
+        "selection": _list_selection(assessment.selection),
+        "test": _list_test(assessment.test),
+        "controls": _list_controls(assessment.controls),
+        "importance": _list_importance(assessment.importance),
+    }
+
+
+def _list_selection(found: Selection | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "run": found.winner.run.id,
+        "n_configurations": found.n_configurations,
+        "raw": found.raw,
+        "corrected": found.corrected,
+        **list_ends(found.interval),
+        "resampled": found.unit,
+        "wins": dict(found.wins),
+    }
+
+
+def _list_test(found: TestResult | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "run": found.run.id,
+        "value": found.estimate.value,
+        **list_ends(found.estimate.interval),
+        "n_cells": found.n_cells,
+        "n_wells": found.n_wells,
+    }
+
+
+def _list_controls(found: ControlsVerdict) -> dict[str, Any]:
+    return {
+        "reason": found.reason,
+        "right_reason": found.right_reason,
+        "chance": found.chance,
+        "explained_by_plate": found.explained,
+        "irradiated_auc": _list_separation(found.irradiated),
+        "sham_auc": _list_separation(found.sham),
+        "runs": [
+            {
+                "control": one.name,
+                "run": one.run.id,
+                "value": one.estimate.value,
+                **list_ends(one.estimate.interval),
+                "lead": one.lead,
+                "lead_low": one.lead_interval.low if one.lead_interval else None,
+                "lead_high": one.lead_interval.high if one.lead_interval else None,
+            }
+            for one in found.results
+        ],
+    }
+
+
+def _list_separation(found: Separation | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    sizes = {"n_cells": found.n_cells, "n_wells": found.n_wells}
+    return {"value": found.auc, **list_ends(found.interval), **sizes}
+
+
+def _list_importance(found: Importance | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "n_runs": found.n_runs,
+        "explained_of_runs_held_out": found.explained,
+        "claim_batch_size_most": judge_claim(found),
+        "settings": [
+            {
+                "name": one.name,
+                "share": one.share,
+                **list_ends(one.interval),
+                "direction": one.direction,
+                "best": one.best,
+                "first": one.first,
+            }
+            for one in found.factors
+        ],
+    }

@@ -1,0 +1,132 @@
+"""A verdict in sentences that a biologist can act on."""
+
+from collections import Counter
+from typing import Final
+
+from bpsweep.report.statistics.goals import Goal
+from bpsweep.report.statistics.intervals import Interval
+from bpsweep.report.statistics.scores import ACCURACY, Metric
+from bpsweep.report.statistics.verdict import Row, Verdict
+from bpsweep.report.statistics.wells import FEW_WELLS
+from bpsweep.report.text.numbers import list_values, name_chance, name_share, show_value
+
+SYNTHETIC_NOTE: Final = "Synthetic images: these figures say nothing about real cells."
+
+
+def describe(verdict: Verdict) -> list[str]:
+    """Return the verdict in sentences: the audit, the count, the best, what to keep in mind."""
+    lines = [f"Audit: {verdict.audit}."] if verdict.audit else []
+    lines += [count_reached(verdict), *name_best(verdict)]
+    lines += [*name_basis(verdict), *name_unfinished(verdict)]
+    return [*lines, SYNTHETIC_NOTE] if verdict.synthetic else lines
+
+
+def name_unfinished(verdict: Verdict) -> list[str]:
+    """Say which runs have not finished, and what the commonest errors are."""
+    unfinished = [row for row in verdict.rows if row.state != "finished"]
+    if not unfinished:
+        return []
+    counts = Counter(row.state for row in unfinished)
+    listed = ", ".join(f"{count} {state}" for state, count in counts.items())
+    errors = Counter(row.run.error for row in unfinished if row.run.error)
+    return [
+        f"Not finished: {listed}; their rows show the epochs they logged.",
+        *(f"{count} failed with: {error}" for error, count in errors.most_common(3)),
+    ]
+
+
+def count_reached(verdict: Verdict) -> str:
+    """Say how many configurations reach the target, and how many are likely to."""
+    n, reached, likely = len(verdict.rows), verdict.n_reached, verdict.n_likely
+    confidence = f"with {name_share(verdict.goal.level)} confidence"
+    line = (
+        f"{reached} of {n} configuration{'s' * (n != 1)} reach{'es' * (reached == 1)} "
+        f"{name_goal(verdict.goal)} {confidence}{_where(verdict)}"
+    )
+    if likely:
+        more = "more " if reached else ""
+        line += (
+            f"; {likely} {more}{'is' if likely == 1 else 'are'} likely to: at the target, but the "
+            "interval straddles it"
+        )
+    return line + "."
+
+
+def _where(verdict: Verdict) -> str:
+    if verdict.n_validation is None:
+        return ""
+    kind = "synthetic cells" if verdict.synthetic else "cells"
+    wells = f" of {verdict.n_wells} well{'s' * (verdict.n_wells != 1)}" if verdict.n_wells else ""
+    return f" on {verdict.n_validation:,} validation {kind}{wells}"
+
+
+def name_best(verdict: Verdict) -> list[str]:
+    """Name the best configuration, its intervals, its chance and its seeds."""
+    best, goal = verdict.best, verdict.goal
+    if best.value is None or best.estimate is None:
+        return ["No run has logged an epoch yet."]
+    line = f"The best is {name_row(best)} with {show_value(best.value, goal.metric)}"
+    line += f" (epoch {best.best_epoch}" if best.n_runs == 1 else f" (mean of {best.n_runs} seeds"
+    if best.interval is not None:
+        over = "over wells" if best.interval.method == "wells" else "cells taken as independent"
+        line += f"; {name_interval(best.interval, goal.metric)}, {over}"
+    line += ")"
+    naive = best.estimate.naive
+    if naive is not None and best.interval is not None and best.interval.method == "wells":
+        line += f"; taking cells as independent it would be {name_ends(naive, goal.metric)}"
+    lines = [line + "."]
+    if best.probability is not None:
+        lines.append(
+            f"The chance that its true {goal.metric.words} is {name_target(goal)} is "
+            f"{name_chance(best.probability)}."
+        )
+    if best.replicates is not None:
+        spread = show_value(best.replicates.spread, goal.metric, digits=2)
+        lines.append(f"Its {best.replicates.n} seeds spread by {spread} (standard deviation).")
+    return lines
+
+
+def name_basis(verdict: Verdict) -> list[str]:
+    """Say what the intervals rest on, where that is less than many wells."""
+    methods = {row.interval.method for row in verdict.rows if row.interval is not None}
+    lines = []
+    if methods and methods != {"wells"}:
+        rows = "These" if "wells" not in methods else "Some"
+        lines.append(
+            f"{rows} intervals take cells as independent, for no predictions were kept (running or "
+            "older runs); cells of a well are alike, so they are narrower than they should be."
+        )
+    if "wells" in methods and verdict.n_wells is not None and verdict.n_wells < FEW_WELLS:
+        lines.append(
+            f"Only {verdict.n_wells} well{'s' * (verdict.n_wells != 1)} to go by: how much wells "
+            "differ is itself barely known, so take the intervals as rough."
+        )
+    return lines
+
+
+def name_goal(goal: Goal) -> str:
+    """Name what is to be reached: "80 % validation accuracy"."""
+    if goal.metric is ACCURACY:
+        return f"{name_share(goal.target)} validation accuracy"
+    return f"a validation {goal.metric.words} of {name_target(goal)}"
+
+
+def name_target(goal: Goal) -> str:
+    """Name the side of the target that is good: "at least 80 %", "at most 0.2"."""
+    side = "at least" if goal.metric.higher_is_better else "at most"
+    return f"{side} {name_share(goal.target) if goal.metric is ACCURACY else f'{goal.target:g}'}"
+
+
+def name_row(row: Row) -> str:
+    """Name a configuration by its swept values."""
+    return list_values(row.swept) or row.run.name
+
+
+def name_interval(interval: Interval, metric: Metric) -> str:
+    """Name an interval: "95 % interval 82.2% to 86.2%"."""
+    return f"{name_share(interval.level)} interval {name_ends(interval, metric)}"
+
+
+def name_ends(interval: Interval, metric: Metric) -> str:
+    """Name an interval's ends: "82.2% to 86.2%"."""
+    return f"{show_value(interval.low, metric)} to {show_value(interval.high, metric)}"
