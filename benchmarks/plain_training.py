@@ -1,5 +1,6 @@
 """The training function that people write: a DataLoader over an array, eager steps, Adam."""
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,16 @@ from bpsweep.agent.training.inputs import Inputs
 
 LEARNING_RATES = (1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3)
 WEIGHT_DECAYS = (0.0, 1e-4)
+
+
+def read_arguments(description: str | None) -> argparse.Namespace:
+    """Read what every script that trains plainly is told: the arrays, and the number of epochs."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("arrays", type=Path)
+    parser.add_argument("n_epochs", type=int)
+    return parser.parse_args()
 
 
 def save_arrays(inputs: Inputs, folder: Path) -> None:

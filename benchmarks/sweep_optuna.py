@@ -5,24 +5,16 @@
 ARRAYS is a folder as `plain_training.save_arrays` leaves it. Prints the best accuracy.
 """
 
-import argparse
-from pathlib import Path
-
 import optuna
 import torch
-from plain_training import LEARNING_RATES, WEIGHT_DECAYS, train_plainly
+from plain_training import LEARNING_RATES, WEIGHT_DECAYS, read_arguments, train_plainly
 
 from bpsweep.data.folders import count_cpus
 
 
 def main() -> None:
     """Work off the grid."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("arrays", type=Path)
-    parser.add_argument("n_epochs", type=int)
-    arguments = parser.parse_args()
+    arguments = read_arguments(__doc__)
     torch.set_num_threads(count_cpus())
 
     def objective(trial: optuna.Trial) -> float:

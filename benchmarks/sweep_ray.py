@@ -5,7 +5,6 @@
 ARRAYS is a folder as `plain_training.save_arrays` leaves it. Prints the best accuracy.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from typing import Any
 
 import ray
 import torch
-from plain_training import LEARNING_RATES, WEIGHT_DECAYS, train_plainly
+from plain_training import LEARNING_RATES, WEIGHT_DECAYS, read_arguments, train_plainly
 from ray import tune
 
 from bpsweep.data.folders import count_cpus
@@ -34,12 +33,7 @@ def run_trial(config: dict[str, Any]) -> None:
 
 def main() -> None:
     """Work off the grid."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("arrays", type=Path)
-    parser.add_argument("n_epochs", type=int)
-    arguments = parser.parse_args()
+    arguments = read_arguments(__doc__)
     variables = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     ray.init(
         address="local",

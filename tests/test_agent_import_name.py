@@ -1,4 +1,4 @@
-"""One import name: neither files of the user's beside us nor a wheel's neighbours get in the way."""
+"""One import name: files of the user's with the names of our folders do not get in the way."""
 
 import os
 import subprocess

@@ -1,7 +1,6 @@
 """`bpsweep agent`: a warm worker."""
 
 import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,7 @@ import typer
 from rich.console import Console
 
 from bpsweep.agent.command.options import Sweep
-from bpsweep.agent.sweep.connection import enter_server
+from bpsweep.agent.sweep.connection import open_server
 
 app = typer.Typer()
 
@@ -37,8 +36,7 @@ def agent(
     """
     if data_dir is not None:
         os.environ["BPSWEEP_DATA_DIR"] = str(data_dir.resolve())
-    with ExitStack() as opened:
-        enter_server(opened, Console())
+    with open_server(Console()):
         from bpsweep.agent.runs.worker import run_worker  # noqa: PLC0415  # torch and wandb: seconds
 
         status = run_worker(sweep, count, stack)

@@ -2,7 +2,6 @@
 
 import json
 import os
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from rich.console import Console
 
 from bpsweep.agent import home
 from bpsweep.agent.command.options import Agents, DataDir, Sweep, Target
-from bpsweep.agent.sweep.connection import enter_server
+from bpsweep.agent.sweep.connection import open_server
 from bpsweep.report.statistics.scores import ACCURACY, DEFAULT_LEVEL
 
 # What a command needs is imported in it: wandb, torch, scipy and scikit-learn take seconds, which
@@ -55,8 +54,7 @@ def report(  # noqa: PLR0913, PLR0917  # one parameter an option
     from bpsweep.report.text.table import write_csv, write_json, write_latex
 
     console = Console()
-    with ExitStack() as stack:
-        enter_server(stack, console)
+    with open_server(console):
         assessment = assess(judge_sweep(sweep, target, metric, level))
         print_assessment(assessment, console)
         page = None
@@ -94,8 +92,7 @@ def controls(  # one parameter an option
     from bpsweep.agent.verdict.judge import print_verdict
 
     console = Console()
-    with ExitStack() as stack:
-        enter_server(stack, console)
+    with open_server(console):
         command = f"bpsweep controls {sweep}"
         settings = ExtraRuns(home.data_dir(data_dir), agents, command, console)
         run_controls(sweep, best, only or [], settings)
@@ -120,8 +117,7 @@ def replicate(  # one parameter an option
     from bpsweep.agent.verdict.replicate import plan_replicates
 
     console = Console()
-    with ExitStack() as stack:
-        enter_server(stack, console)
+    with open_server(console):
         verdict = judge_sweep(sweep, target)
         command = f"bpsweep replicate {sweep} --top {top} --seeds {seeds}"
         settings = ExtraRuns(home.data_dir(data_dir), agents, command, console)
@@ -145,8 +141,7 @@ def evaluate(
     from bpsweep.agent.verdict.judge import judge_sweep, print_verdict
 
     console = Console()
-    with ExitStack() as stack:
-        enter_server(stack, console)
+    with open_server(console):
         verdict = judge_sweep(sweep, target)
         winner, record = verdict.best.run, verdict.sweep
         settings = check_unused(record, winner, again=again)
@@ -179,8 +174,7 @@ def compare(
     )
 
     console = Console()
-    with ExitStack() as stack:
-        enter_server(stack, console)
+    with open_server(console):
         found = compare_models([read_sweep(path) for path in sweeps], level)
     for table in draw_comparison(found):
         console.print(table)

@@ -1,8 +1,8 @@
 """The server that a command works with: the one that the environment names, or one of its own."""
 
 import os
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 
@@ -43,3 +43,14 @@ def enter_server(
     console.print(named if os.environ.get("WANDB_API_KEY") else where)
     os.environ.update(server.environment)
     return server
+
+
+@contextmanager
+def open_server(console: Console) -> Iterator[ServerAddress]:
+    """Give the server to work with, for the length of the block; see `enter_server`.
+
+    Raises:
+        ServerError: It does not start, or the one that is named does not answer.
+    """
+    with ExitStack() as stack:
+        yield enter_server(stack, console)

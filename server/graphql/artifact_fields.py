@@ -13,6 +13,7 @@ from bpsweep.server.graphql.common import (
     build_page,
     get_operation,
     pick,
+    pick_id,
     pick_time,
     read_window,
 )
@@ -96,9 +97,7 @@ def resolve_membership_artifact(row: Row, info: Info) -> Row:
     return artifacts.get_artifact(get_operation(info).db, row["artifact_id"])
 
 
-@alias_type.field("id")
-def resolve_alias_id(row: Row, _: Info) -> str:
-    return encode_id("ArtifactAlias", row["id"])
+alias_type.set_field("id", pick_id("ArtifactAlias"))
 
 
 @alias_type.field("artifactCollectionName")
@@ -106,9 +105,7 @@ def resolve_alias_collection_name(row: Row, info: Info) -> str:
     return str(store.get_collection(get_operation(info).db, row["collection_id"])["name"])
 
 
-@artifact_type.field("id")
-def resolve_artifact_id(artifact: Row, _: Info) -> str:
-    return encode_id("Artifact", artifact["id"])
+artifact_type.set_field("id", pick_id("Artifact"))
 
 
 @artifact_type.field("artifactSequence")
@@ -228,9 +225,7 @@ def list_files_page(
     return build_page(rows, offset, length, artifact["file_count"])
 
 
-@manifest_type.field("id")
-def resolve_manifest_id(manifest: Row, _: Info) -> str:
-    return encode_id("Manifest", manifest["id"])
+manifest_type.set_field("id", pick_id("Manifest"))
 
 
 @manifest_type.field("file")

@@ -12,6 +12,7 @@ from bpsweep.server.graphql.common import (
     as_page,
     build_list_page,
     get_operation,
+    pick_id,
     pick_time,
 )
 from bpsweep.server.graphql.projects import project_type
@@ -63,9 +64,7 @@ def list_collections(project: Row, info: Info) -> list[Row]:
     return store.list_collections(get_operation(info).db, project["id"])
 
 
-@type_type.field("id")
-def resolve_type_id(row: Row, _: Info) -> str:
-    return encode_id("ArtifactType", row["id"])
+type_type.set_field("id", pick_id("ArtifactType"))
 
 
 @type_type.field("artifactCollection")

@@ -8,7 +8,7 @@ from graphql import GraphQLResolveInfo
 
 from bpsweep.server.context import Context
 from bpsweep.server.errors import BadRequestError
-from bpsweep.server.ids import decode_cursor, encode_cursor, format_time
+from bpsweep.server.ids import decode_cursor, encode_cursor, encode_id, format_time
 from bpsweep.server.store import Connection, Row, projects
 
 Info = GraphQLResolveInfo
@@ -76,6 +76,15 @@ def pick(name: str) -> Callable[[Row, Info], Any]:
 
     def resolve(row: Row, _: Info) -> Any:
         return row[name]
+
+    return resolve
+
+
+def pick_id(kind: str) -> Callable[[Row, Info], str]:
+    """Return a resolver that gives a row's global id: its kind and its number."""
+
+    def resolve(row: Row, _: Info) -> str:
+        return encode_id(kind, row["id"])
 
     return resolve
 

@@ -11,11 +11,12 @@ from bpsweep.server.graphql.common import (
     build_page,
     find_project,
     get_operation,
+    pick_id,
     read_path,
     read_window,
 )
 from bpsweep.server.graphql.viewer import build_entity
-from bpsweep.server.ids import encode_id, format_time
+from bpsweep.server.ids import format_time
 from bpsweep.server.jsontext import parse_json
 from bpsweep.server.store import Row, projects, runs, sweeps
 
@@ -57,14 +58,10 @@ def upsert_model(_: None, info: Info, input: dict[str, Any]) -> Row:
     return {"project": project, "model": project, "inserted": inserted}
 
 
-@project_type.field("id")
-def resolve_id(project: Row, _: Info) -> str:
-    return encode_id("Project", project["id"])
+project_type.set_field("id", pick_id("Project"))
 
 
-@project_type.field("internalId")
-def resolve_internal_id(project: Row, _: Info) -> str:
-    return encode_id("ProjectInternalId", project["id"])
+project_type.set_field("internalId", pick_id("ProjectInternalId"))
 
 
 @project_type.field("entityName")

@@ -14,10 +14,11 @@ from bpsweep.server.graphql.common import (
     build_page,
     get_operation,
     pick,
+    pick_id,
     pick_time,
     read_window,
 )
-from bpsweep.server.ids import encode_id, format_time
+from bpsweep.server.ids import format_time
 from bpsweep.server.jsontext import make_strict, parse_json
 from bpsweep.server.store import Row, artifacts, files, history, projects, runs, sweeps, users
 
@@ -49,9 +50,7 @@ def resolve_history_line_count(run: Row, _: Info) -> int:
     return int(run["history_lines"] - run["forked_lines"])
 
 
-@run_type.field("id")
-def resolve_id(run: Row, _: Info) -> str:
-    return encode_id("Run", run["id"])
+run_type.set_field("id", pick_id("Run"))
 
 
 @run_type.field("heartbeatAt")

@@ -9,9 +9,16 @@ from ariadne import MutationType, ObjectType
 
 from bpsweep.server import leases, search
 from bpsweep.server.errors import BadRequestError, ConflictError, NotFoundError
-from bpsweep.server.graphql.common import Info, as_page, get_operation, pick_time, read_path
+from bpsweep.server.graphql.common import (
+    Info,
+    as_page,
+    get_operation,
+    pick_id,
+    pick_time,
+    read_path,
+)
 from bpsweep.server.graphql.projects import list_runs_page
-from bpsweep.server.ids import decode_id, encode_id
+from bpsweep.server.ids import decode_id
 from bpsweep.server.jsontext import parse_json
 from bpsweep.server.store import Connection, Row, agents, history, projects, runs, sweeps, trials
 
@@ -149,9 +156,7 @@ for _type in (sweep_type, agent_type):
 sweep_type.set_field("updatedAt", pick_time("updated_at"))
 
 
-@sweep_type.field("id")
-def resolve_id(sweep: Row, _: Info) -> str:
-    return encode_id("Sweep", sweep["id"])
+sweep_type.set_field("id", pick_id("Sweep"))
 
 
 @sweep_type.field("earlyStopJobRunning")
@@ -215,9 +220,7 @@ def list_agents(sweep: Row, info: Info) -> list[Row]:
     return agents.list_agents(get_operation(info).db, sweep["id"])
 
 
-@agent_type.field("id")
-def resolve_agent_id(agent: Row, _: Info) -> str:
-    return encode_id("Agent", agent["id"])
+agent_type.set_field("id", pick_id("Agent"))
 
 
 @agent_type.field("state")

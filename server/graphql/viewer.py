@@ -4,7 +4,7 @@ from typing import Any
 
 from ariadne import ObjectType, QueryType
 
-from bpsweep.server.graphql.common import Info, find_project, get_operation
+from bpsweep.server.graphql.common import Info, find_project, get_operation, pick_id
 from bpsweep.server.ids import encode_id
 from bpsweep.server.store import Row
 
@@ -64,9 +64,7 @@ def resolve_organization(_: None, __: Info, name: str) -> None:
     """There are no organizations here, whatever the name."""
 
 
-@user_type.field("id")
-def resolve_user_id(user: Row, _: Info) -> str:
-    return encode_id("User", user["id"])
+user_type.set_field("id", pick_id("User"))
 
 
 @user_type.field("username")

@@ -19,7 +19,13 @@ from bpsweep.server.errors import NotFoundError
 from bpsweep.server.pages.assets import list_modules
 from bpsweep.server.pages.html import pack, render, send_packed
 from bpsweep.server.pages.index import describe_project
-from bpsweep.server.pages.session import ask_to_log_in, find_user, make_form_token, require_user
+from bpsweep.server.pages.session import (
+    ask_to_log_in,
+    find_user,
+    make_form_token,
+    render_missing,
+    require_user,
+)
 from bpsweep.server.pages.sweeps import get_board, read_since, send_curves, write_table
 from bpsweep.server.store import Row, artifacts, collections, projects, runs
 
@@ -92,7 +98,7 @@ def get_artifact(
         member = collections.find_member(db, collection["id"], version) if collection else None
         if collection is None or member is None:
             message = f"There is no artifact {entity}/{project}/{name}:{version} here."
-            return render("missing.html", 404, user=user, token=token, message=message)
+            return render_missing(request, user, message)
         artifact = describe_artifact(db, artifacts.get_artifact(db, member["artifact_id"]))
         versions = artifacts.list_versions(db, collection["id"])
     return render(
@@ -120,7 +126,7 @@ def get_project(entity: str, project: str, request: Request) -> Response:
         found = projects.find_project(db, entity, project)
         if found is None:
             message = f"There is no project {entity}/{project} here."
-            return render("missing.html", 404, user=user, token=token, message=message)
+            return render_missing(request, user, message)
         group = describe_project(db, found)
     return render(
         "project.html",

@@ -25,6 +25,7 @@ from bpsweep.server.pages.session import (
     find_user,
     make_form_token,
     read_form,
+    render_missing,
     require_own_form,
     require_user,
 )
@@ -147,7 +148,7 @@ def get_run(
     try:
         run, _ = _require_run(request, entity, project, name)
     except NotFoundError as error:
-        return render("missing.html", 404, user=user, token=token, message=str(error))
+        return render_missing(request, user, str(error))
     context = get_context(request)
     with context.database.read() as db:
         values = collect_run(db, context, run)

@@ -83,6 +83,12 @@ def ask_to_log_in(request: Request) -> Response:
     return RedirectResponse(f"/login?next={quote(target)}", 303)
 
 
+def render_missing(request: Request, user: Row, message: str) -> Response:
+    """Return the page that says what is not here."""
+    token = make_form_token(request)
+    return render("missing.html", 404, user=user, token=token, message=message)
+
+
 def make_form_token(request: Request) -> str:
     """Return what a page's forms carry."""
     return get_context(request).auth.make_form_token(request)

@@ -24,6 +24,7 @@ from bpsweep.server.pages.session import (
     find_user,
     make_form_token,
     read_form,
+    render_missing,
     require_own_form,
     require_user,
 )
@@ -53,7 +54,7 @@ def get_sweep(entity: str, project: str, name: str, request: Request) -> Respons
         try:
             sweep = api.require_sweep(db, entity, project, name)
         except NotFoundError as error:
-            return render("missing.html", 404, user=user, token="", message=str(error))
+            return render_missing(request, user, str(error))
         status = describe_status(db, sweep)
     return render(
         "sweep.html",
