@@ -1,7 +1,12 @@
-# Everything a newcomer types. Needs Python 3.11 or newer, make, and a package index.
+# Everything a newcomer types. Needs Python 3.11 to 3.13, make, and a package index.
 PYTHON ?= python3
 BIN := .venv/bin
 SWEEP ?= sweeps/quick.yaml
+# TORCH=cpu takes PyTorch's build without CUDA, a third of the size. The package index does not
+# have it: pytorch.org names the index that does, for TORCH_INDEX or for pip's own settings.
+TORCH ?=
+TORCH_INDEX ?=
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # mypy does not follow setup.cfg's package_dir: it finds bpsweep.agent and the others by links.
 LINKS := .venv/types/bpsweep
 
@@ -51,14 +56,24 @@ clean: ## remove the virtual environment and what tests leave; data and results 
 	$(PYTHON) -m venv .venv
 
 .venv/run: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
-	@echo "Installing bpsweep and what it needs into .venv (about 2 GB; a minute or two)"
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+ifeq ($(TORCH),cpu)
+	@echo "Installing PyTorch without CUDA, bpsweep and what it needs into .venv (about 1.7 GB)"
+	@$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$$(sed -n 's/^torch==.*/&+cpu/p' constraints.txt)" || { \
+	  echo "make: no package index named here has PyTorch's CPU build." \
+	       "Choose CPU on pytorch.org, and name the index that it shows: make $(MAKECMDGOALS) TORCH=cpu TORCH_INDEX=..." >&2; exit 1; }
+else ifneq ($(TORCH),)
+	@echo "make: TORCH=$(TORCH) is not known: TORCH=cpu, or nothing for the build of the package index" >&2; exit 1
+else
+	@echo "Installing bpsweep and what it needs into .venv (5.4 GB with PyTorch for CUDA GPUs;" \
+	      "without a GPU \`make $(MAKECMDGOALS) TORCH=cpu\` takes 1.7 GB). A few minutes."
+endif
+	$(PIP) --editable .
 	@touch $@
 
 .venv/test: .venv/run
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(PIP) --editable '.[test]'
 	@touch $@
 
 .venv/bench: .venv/test
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,bench]'
+	$(PIP) --editable '.[test,bench]'
 	@touch $@
