@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 
-from bpsweep.server import leases, scheduler, search
+from bpsweep.server import leases, scheduler, sweepfile
 from bpsweep.server.context import Context, get_context
 from bpsweep.server.errors import BadRequestError, NotFoundError
 from bpsweep.server.limits import parse_object, read_body
@@ -85,7 +85,7 @@ def _restart(db: Connection, run: Row, chunk: dict[str, Any]) -> Row:
 def _find_metric(sweep: Row | None) -> str | None:
     if sweep is None:
         return None
-    config, _ = search.read_config(sweep["config"])
+    config = sweepfile.read_config(sweep["config"])
     name: str | None = config.get("metric", {}).get("name")
     return name
 

@@ -15,6 +15,7 @@ from bpsweep.server.store.database import Connection, Row
 
 # The client's exit code after Ctrl-C or after the server has asked it to stop.
 EXIT_INTERRUPTED = 255
+ALL_TRIED = "every configuration has been tried"
 
 
 def note_life(db: Connection, run: Row) -> None:
@@ -199,8 +200,16 @@ def finish_if_done(db: Connection, sweep_id: int | None) -> None:
         and sweep["state"] in ("RUNNING", "PENDING")
         and sweeps.count_open_runs(db, sweep_id) == 0
     ):
-        reason = "every configuration has been tried"
-        sweeps.save_sweep(db, sweep_id, state="FINISHED", state_reason=reason)
+        sweeps.save_sweep(db, sweep_id, state="FINISHED", state_reason=ALL_TRIED)
+
+
+def reopen_sweep(db: Connection, sweep_id: int) -> None:
+    """Let a sweep look for configurations again; one that ended for lack of them goes on."""
+    sweep = sweeps.get_sweep(db, sweep_id)
+    changed: dict[str, Any] = {"exhausted": 0}
+    if sweep["state"] == "FINISHED" and sweep["state_reason"] == ALL_TRIED:
+        changed |= {"state": "RUNNING", "state_reason": None}
+    sweeps.save_sweep(db, sweep_id, **changed)
 
 
 def _state_after_stop(run: Row) -> str:

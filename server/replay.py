@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
-from bpsweep.server import scheduler, search
+from bpsweep.server import scheduler, search, sweepfile
 from bpsweep.server.store import Connection, Row, runs, trials
 
 
 def replay_sweep(db: Connection, sweep: Row) -> dict[str, Any]:
     """Return how many suggestions and stops were recomputed, and the differences."""
-    config, _ = search.read_config(sweep["config"])
+    config = sweepfile.read_config(sweep["config"])
     recorded = [row for row in trials.list_trials(db, sweep["id"]) if row["attempt"] == 1]
     differences = _replay_suggestions(db, sweep, config, recorded)
     stopped = [run for run in runs.list_sweep_runs(db, sweep["id"]) if run["stop_record"]]
@@ -55,8 +55,13 @@ def _replay_suggestions(
 
 
 def _replay_stop(config: dict[str, Any], run: Row) -> dict[str, Any] | None:
-    past = [search.PastRun(**entry) for entry in json.loads(run["stop_record"])]
-    reason = search.find_runs_to_stop(config, past).get(run["name"])
+    record = json.loads(run["stop_record"])
+    # Before version 0.2 the record was the list of runs, and `sweeps` 0.2 decided.
+    find = search.find_runs_to_stop
+    if isinstance(record, list):
+        record, find = {"runs": record}, search.find_runs_to_stop_as_before
+    past = [search.PastRun(**entry) for entry in record["runs"]]
+    reason = find(config, past).get(run["name"])
     if reason == run["stop_reason"]:
         return None
     return {"stop": run["name"], "recorded": run["stop_reason"], "recomputed": reason}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bpsweep.server import leases, search
+from bpsweep.server import leases, search, sweepfile
 from bpsweep.server.errors import NotFoundError
 from bpsweep.server.ids import make_name
 from bpsweep.server.store import Connection, Database, Row, agents, history, runs, sweeps, trials
@@ -217,7 +217,7 @@ class Scheduler:
         trials.save_trial(
             db, trial["id"], delivered_at=time.time(), delivered_boot=self.boot, queued=0
         )
-        config, _ = search.read_config(sweep["config"])
+        config = sweepfile.read_config(sweep["config"])
         return {
             "type": "run" if run["started_at"] is None else "resume",
             "run_id": run["name"],
@@ -230,7 +230,7 @@ def compute_suggestion(
     db: Connection, sweep: Row
 ) -> tuple[search.Suggestion | None, list[search.PastRun] | None]:
     """Return a sweep's next configuration, without taking it, and the runs it was told of."""
-    config, _ = search.read_config(sweep["config"])
+    config = sweepfile.read_config(sweep["config"])
     cap = config.get("run_cap")
     if cap is not None and trials.count_configurations(db, sweep["id"]) >= cap:
         return None, None
@@ -288,7 +288,7 @@ def list_past_runs(db: Connection, sweep: Row, config: dict[str, Any]) -> list[s
 
 def find_bad_runs(db: Connection, sweep: Row) -> dict[int, tuple[str, str]]:
     """Return the running runs that early termination gives up: the reason, what it knew."""
-    config, _ = search.read_config(sweep["config"])
+    config = sweepfile.read_config(sweep["config"])
     if "early_terminate" not in config or "metric" not in config:
         return {}
     past = list_past_runs(db, sweep, config)
@@ -298,13 +298,13 @@ def find_bad_runs(db: Connection, sweep: Row) -> dict[int, tuple[str, str]]:
         run = runs.find_run(db, sweep["project_id"], name)
         if run is not None and run["stop_requested_at"] is None:
             bare = [replace(other, config={}, summary={}) for other in past]
-            found[run["id"]] = reason, record_runs(bare)
+            found[run["id"]] = reason, json.dumps({"runs": [asdict(other) for other in bare]})
     return found
 
 
 def finish_at_target(db: Connection, sweep: Row, value: float) -> None:
     """End a sweep whose metric has reached its target; the runs at work go on to their end."""
-    config, _ = search.read_config(sweep["config"])
+    config = sweepfile.read_config(sweep["config"])
     target = config.get("metric", {}).get("target")
     if target is None or sweep["state"] in sweeps.ENDED:
         return

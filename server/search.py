@@ -4,37 +4,24 @@ Everything here is a function of its arguments. Each draw is seeded by the sweep
 suggestion's number, so that the same seed and the same results give the same suggestions.
 """
 
-import difflib
 import json
 import math
 import random
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from bpsweep.server.errors import BadRequestError
-from bpsweep.server.space import (
-    NESTING,
-    ParamValidationError,
-    Space,
-    engine_schema,
-    pick_point,
-    sweeps,
-)
-from bpsweep.server.yamltext import load_yaml
+from bpsweep.server import hyperband
+from bpsweep.server.space import Space, engine_schema, pick_point, sweeps
 
 MAX_DRAWS = 500
 # On a finite space that is nearly used up, walking it is quicker than drawing.
 MAX_DRAWS_FINITE = 30
-# Keys beyond the schema of `sweeps` 0.2 that W&B's server reads or that are ours (seed).
-EXTRA_KEYS = {"run_cap", "seed", "settings", "job", "image_uri", "queue", "scheduler", "launch"}
-METHODS = ("grid", "random", "bayes")
-
 # numpy's global generator drives `sweeps`' bayes; one draw at a time may own it.
 _global_random = threading.Lock()
 
@@ -69,29 +56,6 @@ class Suggestion:
     reason: str
 
 
-@lru_cache(maxsize=256)
-def read_config(text: str) -> tuple[dict[str, Any], list[str]]:
-    """Parse and check a sweep config, and return it with warnings.
-
-    Raises:
-        BadRequestError: The YAML or the config is wrong; the message lists every problem.
-    """
-    config = load_yaml(text, "the sweep config")
-    if not isinstance(config, dict):
-        raise BadRequestError(f"a sweep config is a mapping, got {type(config).__name__}")
-    known = {key: value for key, value in config.items() if key not in EXTRA_KEYS}
-    unknown = sorted(set(known) - set(_schema_keys()))
-    notes = [_warn_about_key(key) for key in unknown]
-    problems = _find_problems({key: known[key] for key in known if key not in unknown}, config)
-    if problems:
-        raise BadRequestError("invalid sweep config: " + "; ".join(problems))
-    if config["method"] == "grid":
-        build_space(config).grid_axes  # noqa: B018 - raises where a grid is impossible
-    elif config["method"] == "bayes" and not build_space(config).searched:
-        raise BadRequestError("invalid sweep config: bayes needs at least one parameter to search")
-    return config, notes
-
-
 def count_expected(config: dict[str, Any], extra_taken: int = 0) -> int | None:
     """Return how many runs the sweep will have, or None if nothing bounds it."""
     cap: int | None = config.get("run_cap")
@@ -117,7 +81,7 @@ def suggest(
     """Return the next configuration, or None when the space is exhausted.
 
     Args:
-        config: A config that `read_config` has accepted.
+        config: A config that `check_config` has accepted.
         seed: The sweep's seed.
         ordinal: The number of this suggestion; a grid starts looking at this point.
         is_taken: Whether a configuration (by key) has been handed out already.
@@ -133,6 +97,19 @@ def suggest(
 
 def find_runs_to_stop(config: dict[str, Any], runs: Sequence[PastRun]) -> dict[str, str]:
     """Return the running runs that hyperband ends, by name, each with the reason."""
+    name, goal = config["metric"]["name"], config["metric"].get("goal", "minimize")
+    early = config["early_terminate"]
+    histories = [[value for value in run.metric_values if math.isfinite(value)] for run in runs]
+    verdicts = hyperband.judge_runs(early, goal, histories)
+    return {
+        run.name: _explain_stop(name, early, history, verdict)
+        for run, history, verdict in zip(runs, histories, verdicts, strict=True)
+        if verdict is not None and run.state == "running"
+    }
+
+
+def find_runs_to_stop_as_before(config: dict[str, Any], runs: Sequence[PastRun]) -> dict[str, str]:
+    """Return what `find_runs_to_stop` returned while it asked `sweeps` 0.2, to replay its stops."""
     metric = config["metric"]["name"]
     engine_runs = [
         sweeps.SweepRun(
@@ -143,7 +120,7 @@ def find_runs_to_stop(config: dict[str, Any], runs: Sequence[PastRun]) -> dict[s
         for run in runs
     ]
     stopped = sweeps.stop_runs(_strip_extras(config), engine_runs)
-    return {run.name: _explain_stop(run, metric) for run in stopped}
+    return {run.name: _explain_stop_as_before(run, metric) for run in stopped}
 
 
 def _suggest_grid(space: Space, start: int, is_taken: Callable[[str], bool]) -> Suggestion | None:
@@ -186,7 +163,7 @@ def _suggest_bayes(
 ) -> Suggestion:
     flat = {
         "method": "bayes",
-        "metric": config["metric"],
+        "metric": {k: v for k, v in config["metric"].items() if k != "impute_while_running"},
         "parameters": {p.name: _drop_probabilities(p.config) for p in space.searched},
     }
     metric = config["metric"]["name"]
@@ -194,7 +171,7 @@ def _suggest_bayes(
     for run in past:
         point = space.read_args(run.config)
         if point is not None and _is_allowed(space, point):
-            engine_runs.append(_make_engine_run(run, point, metric))
+            engine_runs.append(_make_engine_run(_impute(run, config["metric"]), point, metric))
     with _global_random, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the engine divides by a spread of zero at first
         before = np.random.get_state()
@@ -213,6 +190,13 @@ def _suggest_bayes(
         f" {info['predicted_value']:.4g} ± {info['predicted_value_std_dev']:.2g}"
     )
     return Suggestion(args, space.name_point(plain), ordinal, reason)
+
+
+def _impute(run: PastRun, metric: dict[str, Any]) -> PastRun:
+    """Count a run at work that has logged the metric as one that has ended, where asked to."""
+    wanted = metric.get("impute_while_running", "false") not in ("false", False)
+    known = bool(run.metric_values) or run.summary.get(metric["name"]) is not None
+    return replace(run, state="finished") if wanted and known and run.state == "running" else run
 
 
 def _make_engine_run(run: PastRun, point: dict[str, Any], metric: str) -> Any:
@@ -250,7 +234,17 @@ def _mix(seed: int, ordinal: int) -> int:
     return random.Random(f"{seed}/{ordinal}").randrange(2**32)  # noqa: S311
 
 
-def _explain_stop(run: Any, metric: str) -> str:
+def _explain_stop(
+    metric: str, early: dict[str, Any], history: Sequence[float], verdict: hyperband.Verdict
+) -> str:
+    what = "its value there" if early.get("strict", True) else "its best so far"
+    return (
+        f"hyperband: after {len(history)} values of {metric} it is not among the top at band"
+        f" {verdict.band} ({what} is {verdict.value:.6g}, the threshold {verdict.threshold:.6g})"
+    )
+
+
+def _explain_stop_as_before(run: Any, metric: str) -> str:
     info = run.early_terminate_info
     values = run.metric_history(metric, filter_invalid=True)
     passed = [(band, limit) for band, limit in zip(info["bands"], info["thresholds"], strict=True)]
@@ -261,52 +255,9 @@ def _explain_stop(run: Any, metric: str) -> str:
     )
 
 
-def _find_problems(known: dict[str, Any], config: dict[str, Any]) -> list[str]:
-    if "parameters" in config and not isinstance(config["parameters"], dict):
-        return [f"'parameters' is a mapping of names, got {config['parameters']!r}"]
-    try:
-        problems = list(sweeps.schema_violations_from_proposed_config(known))
-    except (ValueError, ParamValidationError) as error:
-        return [str(error)]
-    method = config.get("method")
-    if method == "custom":
-        problems.append(f"method 'custom' is not served here, choose one of {METHODS}")
-    if method == "bayes" and "metric" not in config:
-        problems.append("method 'bayes' needs a 'metric' with a name and a goal")
-    if "early_terminate" in config and "metric" not in config:
-        problems.append("'early_terminate' needs a 'metric' with a name and a goal")
-    if config.get("program") == "agent" and "-m" in (config.get("command") or ()):
-        problems.append("program 'agent' is named bpsweep.agent: write `program: bpsweep.agent`")
-    for key, lowest in (("run_cap", 1), ("seed", 0)):
-        value = config.get(key, lowest)
-        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-            problems.append(f"{key!r} is a whole number of at least {lowest}, got {value!r}")
-    if not problems:
-        problems += _find_nested_problems(config["parameters"])
-    return problems
-
-
-def _find_nested_problems(parameters: dict[str, Any]) -> list[str]:
-    try:
-        Space(parameters)
-    except Exception as error:  # the engine raises assertions, jsonschema's and its own errors
-        message = str(error).replace(NESTING, ".").splitlines()
-        return [message[0] if message else f"invalid parameters: {parameters!r}"]
-    return []
-
-
 def _strip_extras(config: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key in _schema_keys()}
-
-
-def _warn_about_key(key: str) -> str:
-    near = difflib.get_close_matches(str(key), [*_schema_keys(), *EXTRA_KEYS], n=1)
-    return f"unknown key {key!r} is ignored" + (f"; did you mean {near[0]!r}?" if near else "")
-
-
-@lru_cache(maxsize=1)
-def _schema_keys() -> tuple[str, ...]:
-    return tuple(engine_schema.sweep_config_jsonschema["properties"])
+    known = engine_schema.sweep_config_jsonschema["properties"]
+    return {key: value for key, value in config.items() if key in known}
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ from server_support import KEY, open_local_server
 
 from bpsweep.server.errors import BadRequestError
 from bpsweep.server.jsontext import MAX_DEPTH, load_json
-from bpsweep.server.search import read_config
+from bpsweep.server.sweepfile import read_config
 from bpsweep.server.yamltext import load_yaml
 
 HISTORY, SUMMARY = "wandb-history.jsonl", "wandb-summary.json"

@@ -327,6 +327,22 @@ def test_a_sweep_is_changed_only_before_it_begins(server):
     assert "has begun" in refused.json()["errors"][0]["message"]
 
 
+def test_name_and_run_cap_of_a_sweep_at_work_can_be_changed(server):
+    mutation = """mutation U($id: ID, $c: String) { upsertSweep(input: {id: $id, config: $c}) {
+        sweep { displayName runCountExpected state } } }"""
+    sweep = server.make_sweep(f"{GRID}\nrun_cap: 1\n")
+    agent = server.make_agent(sweep)
+    work(server, get_run_command(server, agent))
+    assert server.beat(agent) == [{"type": "exit"}]
+    assert server.progress(sweep)["state"] == "FINISHED"
+    answer = server.query(mutation, id=sweep["id"], c=f"{GRID}\nname: new\nrun_cap: 3\n")
+    changed = {"displayName": "new", "runCountExpected": 3, "state": "RUNNING"}
+    assert answer["upsertSweep"]["sweep"] == changed
+    for _ in range(2):
+        work(server, get_run_command(server, agent))
+    assert server.beat(agent) == [{"type": "exit"}]
+
+
 def test_agents_of_a_deleted_sweep_are_told(server):
     sweep = server.make_sweep()
     agent = server.make_agent(sweep)

@@ -7,8 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpsweep.server import search
-from bpsweep.server.errors import BadRequestError
+from bpsweep.server import search, sweepfile
 from bpsweep.server.space import sweeps, to_plain
 
 NESTED = """
@@ -39,7 +38,7 @@ def walk(config, seed=1, limit=10_000):
 
 
 def read(text, **changes):
-    return {**search.read_config(text)[0], **changes}
+    return {**sweepfile.read_config(text), **changes}
 
 
 def test_grid_walks_as_the_engine_does():
@@ -192,32 +191,3 @@ def test_every_distribution_gives_plain_values(method, distribution):
     found = search.suggest(config, seed=1, ordinal=0, is_taken=lambda _: False, past=list)
     json.dumps(found.args, allow_nan=False)
     assert type(found.args["x"]["value"]) in (int, float)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("method: gird\nparameters: {a: {value: 1}}", "'gird' is not one of"),
-        ("method: custom\nparameters: {a: {value: 1}}", "'custom' is not served"),
-        ("method: grid", "'parameters' is a required property"),
-        ("method: grid\nparameters: [1]", "'parameters' is a mapping"),
-        ("method: grid\nparameters: {a: 3}", "hyperparameter 'a'"),
-        ("method: grid\nparameters: {a: {min: 0.0, max: 1.0}}", "'a': a grid needs values"),
-        ("method: grid\nparameters: {a: {min: 0, max: 9999999999}}", "10,000,000,000"),
-        ("method: random\nparameters: {a: {parameters: {b: {min: 2, max: 1}}}}", "a.b: min 2"),
-        ("method: bayes\nparameters: {a: {min: 0, max: 1}}", "needs a 'metric'"),
-        ("method: bayes\nmetric: {name: m}\nparameters: {a: {value: 1}}", "at least one parameter"),
-        ("method: grid\nrun_cap: 0\nparameters: {a: {value: 1}}", "'run_cap' is a whole number"),
-        ("a: [", "not YAML"),
-        ("[1]", "a sweep config is a mapping"),
-        ("", "a sweep config is a mapping"),
-    ],
-)
-def test_bad_configs_say_what_is_wrong(text, message):
-    with pytest.raises(BadRequestError, match=message):
-        search.read_config(text)
-
-
-def test_unknown_keys_warn_with_the_nearest_name():
-    _, notes = search.read_config("method: grid\nmetrics: {name: x}\nparameters: {a: {value: 1}}")
-    assert notes == ["unknown key 'metrics' is ignored; did you mean 'metric'?"]

@@ -25,6 +25,7 @@ SWEEP_KEYS = (
     "program",
     "project",
     "run_cap",
+    "seed",
 )
 METHODS = ("grid", "random", "bayes")
 PROGRAM = "bpsweep.agent"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bpsweep.server import search
+from bpsweep.server import sweepfile
 from bpsweep.server.board.verdicts import Verdicts
 from bpsweep.server.board.watched import WatchedRuns
 from bpsweep.server.store import Database, Row
@@ -25,7 +25,7 @@ class Board:
 
     def watch_sweep(self, sweep: Row) -> WatchedRuns:
         """Return a sweep's runs, up to date."""
-        metric, largest = read_metric(search.read_config(sweep["config"])[0])
+        metric, largest = read_metric(sweepfile.read_config(sweep["config"]))
         return self._watch("sweep_id", sweep["id"], metric, largest=largest)
 
     def watch_project(self, project: Row, metric: str | None, *, largest: bool) -> WatchedRuns:

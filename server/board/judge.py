@@ -26,7 +26,7 @@ from bpsweep.report.statistics.scores import ACCURACY, METRICS
 from bpsweep.report.statistics.verdict import Row as VerdictRow
 from bpsweep.report.statistics.verdict import Verdict, judge
 from bpsweep.report.text.verdict import describe
-from bpsweep.server import search
+from bpsweep.server import sweepfile
 from bpsweep.server.board.comparison import read_file
 from bpsweep.server.board.curves import RunCurves
 from bpsweep.server.board.rows import read_config
@@ -86,7 +86,7 @@ class Judge:
 
     def _make_record(self, number: int, path: str) -> SweepRecord:
         sweep = sweeps.get_sweep(self._db, number)
-        config, _ = search.read_config(sweep["config"])
+        config = sweepfile.read_config(sweep["config"])
         watched = self._watched.setdefault(
             number, WatchedRuns(self, "sweep_id", number, None, largest=True)
         )

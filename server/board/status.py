@@ -7,7 +7,7 @@ from typing import Any
 
 from bpsweep.report.records import swept_names
 from bpsweep.report.statistics.scores import METRICS
-from bpsweep.server import search
+from bpsweep.server import sweepfile
 from bpsweep.server.board.board import read_metric
 from bpsweep.server.store import Connection, Row, agents, runs, sweeps, trials
 from bpsweep.server.store.watch import find_best, list_at_work, time_runs
@@ -19,7 +19,7 @@ _MAX_AGENTS = 200
 
 def describe_status(db: Connection, sweep: Row) -> dict[str, Any]:
     """Return what stands at the top of a sweep's page."""
-    config, _ = search.read_config(sweep["config"])
+    config = sweepfile.read_config(sweep["config"])
     metric, largest = read_metric(config)
     times = time_runs(db, sweep["id"])
     working = list_at_work(db, sweep["id"])
@@ -58,7 +58,7 @@ def describe_status(db: Connection, sweep: Row) -> dict[str, Any]:
 
 def describe_brief(db: Connection, sweep: Row) -> dict[str, Any]:
     """Return a sweep as a line of a listing."""
-    config, _ = search.read_config(sweep["config"])
+    config = sweepfile.read_config(sweep["config"])
     metric, largest = read_metric(config)
     times = time_runs(db, sweep["id"])
     n_alive = sum(

@@ -7,7 +7,7 @@ from typing import Any
 
 from ariadne import MutationType, ObjectType
 
-from bpsweep.server import leases, search
+from bpsweep.server import leases, search, sweepfile
 from bpsweep.server.errors import BadRequestError, ConflictError, NotFoundError
 from bpsweep.server.graphql.common import (
     Info,
@@ -51,7 +51,7 @@ def upsert_sweep(_: None, info: Info, input: dict[str, Any]) -> Row:
 
 
 def _create_sweep(db: Connection, info: Info, values: dict[str, Any]) -> tuple[Row, list[str]]:
-    config, warnings = search.read_config(values.get("config") or "")
+    config, warnings = sweepfile.check_config(values.get("config") or "")
     names = read_path(
         info,
         values.get("entity_name") or config.get("entity"),
@@ -78,27 +78,34 @@ def _create_sweep(db: Connection, info: Info, values: dict[str, Any]) -> tuple[R
 
 
 def _update_config(db: Connection, sweep: Row, values: dict[str, Any]) -> list[str]:
-    config, warnings = search.read_config(values["config"])
-    changed = {"display_name": values.get("display_name") or config.get("name")}
-    if yaml_differs(values["config"], sweep["config"]):
-        if sweep["state"] != "PENDING" or trials.count_configurations(db, sweep["id"]):
-            raise ConflictError(
-                f"sweep {sweep['name']} has begun ({sweep['state']}): its config can only be"
-                " changed before the first agent gets a run; create a new sweep instead"
-            )
+    config, warnings = sweepfile.check_config(values["config"])
+    before = sweepfile.read_config(sweep["config"])
+    changed = {
+        "display_name": values.get("display_name") or config.get("name"),
+        "description": values.get("description") or config.get("description"),
+    }
+    begun = sweep["state"] != "PENDING" or trials.count_configurations(db, sweep["id"])
+    if begun and _leave_out(config) != _leave_out(before):
+        raise ConflictError(
+            f"sweep {sweep['name']} has begun ({sweep['state']}): only its name, description and"
+            " run_cap can still be changed; create a new sweep for another search"
+        )
+    if config != before:
         changed |= {
             "config": values["config"],
             "method": config["method"],
-            "description": values.get("description") or config.get("description"),
             "run_count_expected": search.count_expected(config),
         }
     sweeps.save_sweep(db, sweep["id"], **changed)
+    if config.get("run_cap") != before.get("run_cap"):
+        leases.reopen_sweep(db, sweep["id"])
     return warnings
 
 
-def yaml_differs(first: str, second: str) -> bool:
-    """Return whether two sweep configs mean different things."""
-    return search.read_config(first)[0] != search.read_config(second)[0]
+def _leave_out(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a config decides which configurations a sweep tries."""
+    free = ("name", "description", "run_cap")
+    return {key: value for key, value in config.items() if key not in free}
 
 
 def _change_state(db: Connection, sweep: Row, state: str) -> None:
@@ -171,7 +178,7 @@ def resolve_run_count(sweep: Row, info: Info) -> int:
 
 @sweep_type.field("bestLoss")
 def resolve_best_loss(sweep: Row, info: Info) -> float | None:
-    metric = search.read_config(sweep["config"])[0].get("metric")
+    metric = sweepfile.read_config(sweep["config"]).get("metric")
     if metric is None:
         return None
     found = [

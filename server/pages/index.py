@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from bpsweep.server import search
+from bpsweep.server import search, sweepfile
 from bpsweep.server.board.status import describe_brief
 from bpsweep.server.context import get_context
 from bpsweep.server.errors import BadRequestError
@@ -86,7 +86,7 @@ def check_config(text: str) -> dict[str, Any]:
     if not text.strip():
         return {"problems": [], "warnings": [], "empty": True}
     try:
-        config, warnings = search.read_config(text)
+        config, warnings = sweepfile.check_config(text)
     except BadRequestError as error:
         problems = str(error).removeprefix("invalid sweep config: ").split("; ")
         return {"problems": problems, "warnings": []}

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from bpsweep.server import api, leases, search
+from bpsweep.server import api, leases, sweepfile
 from bpsweep.server.board.board import Board
 from bpsweep.server.board.curves import AXES
 from bpsweep.server.board.status import describe_status, list_swept
@@ -77,7 +77,7 @@ def get_table(entity: str, project: str, name: str, request: Request) -> Respons
     def make() -> bytes:
         with get_context(request).database.read() as db:
             status = describe_status(db, sweep)
-        config, _ = search.read_config(sweep["config"])
+        config = sweepfile.read_config(sweep["config"])
         return pack(write_table(watched, config, since, {"status": status}))
 
     return send_packed(request, watched.answer(("table", since), make))
