@@ -9,6 +9,7 @@ taken over its configuration.
 import time
 from typing import Any
 
+from bpsweep.server import search, sweepfile
 from bpsweep.server.ids import make_name
 from bpsweep.server.store import runs, sweeps, trials
 from bpsweep.server.store.database import Connection, Row
@@ -129,6 +130,7 @@ def retry_sweep(db: Connection, sweep: Row, *, abandoned: bool) -> list[dict[str
     Returns:
         For each new run its name, the old run's name and state, and the configuration.
     """
+    freed = free_deleted(db, sweep)
     if abandoned:
         for run in runs.list_sweep_runs(db, sweep["id"]):
             if run["state"] in runs.OPEN and not _is_queued(db, run):
@@ -141,18 +143,47 @@ def retry_sweep(db: Connection, sweep: Row, *, abandoned: bool) -> list[dict[str
             continue
         if trials.find_successor(db, trial["id"]) is None:
             new = queue_retry(db, run, trial)
-            retried.append(
-                {
-                    "run": new["name"],
-                    "retry_of": run["name"],
-                    "state": run["state"],
-                    "config": {k: v.get("value") for k, v in trials.read_args(trial).items()},
-                }
-            )
+            retried.append(describe_retry(new, trial, run))
+    retried += [describe_retry(run, trial, None) for run, trial in freed]
     interrupted = bool(retried) or not sweep["exhausted"]
     if sweep["state"] in sweeps.ENDED and interrupted:
         sweeps.save_sweep(db, sweep["id"], state="RUNNING", state_reason="retried")
     return retried
+
+
+def describe_retry(new: Row, trial: Row, old: Row | None) -> dict[str, Any]:
+    """Return a queued run as JSON, with the run that it repeats unless that was deleted."""
+    return {
+        "run": new["name"],
+        "retry_of": old["name"] if old else None,
+        "state": old["state"] if old else "deleted",
+        "config": {k: v.get("value") for k, v in trials.read_args(trial).items()},
+    }
+
+
+def free_deleted(db: Connection, sweep: Row) -> list[tuple[Row, Row]]:
+    """Queue again what deleted runs have tried, where the search walks a finite space.
+
+    Returns:
+        The new runs, each with the trial that it repeats.
+    """
+    config = sweepfile.read_config(sweep["config"])
+    if config["method"] == "bayes" or search.build_space(config).finite_size is None:
+        return []
+    freed = []
+    for trial in trials.list_orphans(db, sweep["id"]):
+        new = runs.create_run(
+            db,
+            sweep["project_id"],
+            make_name(),
+            sweep_id=sweep["id"],
+            state="pending",
+            state_reason="its configuration was tried by a run that was deleted",
+            config=trial["args"],
+        )
+        _create_successor(db, new, trial, f"again after its run was deleted: {trial['reason']}")
+        freed.append((new, trial))
+    return freed
 
 
 def queue_retry(db: Connection, run: Row, trial: Row) -> Row:
@@ -168,6 +199,12 @@ def queue_retry(db: Connection, run: Row, trial: Row) -> Row:
         config=trial["args"],
         display_name=f"{run['display_name'].split(' (try')[0]} (try {trial['attempt'] + 1})",
     )
+    _create_successor(db, new, trial, f"retry of {run['name']}: {trial['reason']}")
+    return new
+
+
+def _create_successor(db: Connection, new: Row, trial: Row, reason: str) -> None:
+    """Queue a run as the next attempt at a trial's configuration."""
     trials.create_trial(
         db,
         trial["sweep_id"],
@@ -177,10 +214,9 @@ def queue_retry(db: Connection, run: Row, trial: Row) -> Row:
         retry_of=trial["id"],
         ordinal=trial["ordinal"],
         args=trial["args"],
-        reason=f"retry of {run['name']}: {trial['reason']}",
+        reason=reason,
         queued=1,
     )
-    return new
 
 
 def request_stop(db: Connection, run: Row, reason: str, record: str | None = None) -> None:

@@ -49,7 +49,8 @@ def _replay_suggestions(
                     "recomputed": found.args if found else None,
                 }
             )
-        taken.add(row["config_key"].split("#")[0])
+        key = row["config_key"]
+        taken.add(key[: key.rfind("}") + 1])  # bayes may suggest a point again, as "{...}#ordinal"
         cursor = row["ordinal"] + 1
     return differences
 

@@ -106,9 +106,11 @@ class Scheduler:
         return asked is not None and time.time() - asked > STOP_GRACE_S
 
     def _is_stray(self, db: Connection, agent: Row, name: str, sweep: Row) -> bool:
-        """Return whether an agent works on a run that another run has replaced."""
+        """Return whether an agent works on a run that was deleted, or that another has replaced."""
         run = runs.find_run(db, sweep["project_id"], name)
-        if run is None or run["state"] in runs.OPEN:
+        if run is None:
+            return True  # deleted while its program works
+        if run["state"] in runs.OPEN:
             return False
         if run["state"] == "crashed":
             leases.note_life(db, run)
@@ -266,20 +268,20 @@ def list_prior_keys(db: Connection, sweep: Row, config: dict[str, Any]) -> set[s
 
 def list_past_runs(db: Connection, sweep: Row, config: dict[str, Any]) -> list[search.PastRun]:
     """Return what the search may know of a sweep's runs and of its prior runs."""
-    metric = config.get("metric", {}).get("name")
+    metric = config.get("metric", {})
     values = history.read_metric_values(db, sweep["id"])
     known = [runs.get_run(db, run_id) for run_id in sweeps.list_prior_run_ids(db, sweep["id"])]
     known += runs.list_sweep_runs(db, sweep["id"])
     past = []
     for run in known:
         summary = json.loads(run["summary_metrics"])
-        value = history.read_metric(summary, metric)
+        value = history.read_result(summary, metric)
         past.append(
             search.PastRun(
                 name=run["name"],
                 state=run["state"],
                 config=runs.read_config(run),
-                summary={} if value is None else {metric: value},
+                summary={} if value is None else {metric["name"]: value},
                 metric_values=values.get(run["id"], []),
             )
         )

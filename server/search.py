@@ -9,7 +9,7 @@ import math
 import random
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -56,12 +56,18 @@ class Suggestion:
     reason: str
 
 
-def count_expected(config: dict[str, Any], extra_taken: int = 0) -> int | None:
-    """Return how many runs the sweep will have, or None if nothing bounds it."""
+def count_expected(config: dict[str, Any], prior_keys: Collection[str] = frozenset()) -> int | None:
+    """Return how many runs the sweep will have, or None if nothing bounds it.
+
+    Args:
+        config: The sweep's config.
+        prior_keys: The configurations, by key, that prior runs have tried.
+    """
     cap: int | None = config.get("run_cap")
     if config["method"] != "grid":
         return cap
-    size = build_space(config).grid_size - extra_taken
+    space = build_space(config)
+    size = space.grid_size - space.count_grid_points(set(prior_keys))
     return size if cap is None else min(size, cap)
 
 
@@ -183,13 +189,21 @@ def _suggest_bayes(
     point = {name: entry["value"] for name, entry in run.config.items()}
     args = space.build_args(point)
     plain = space.read_args(args) or {}
-    info = {key: float(value) for key, value in run.search_info.items() if key != "warnings"}
-    reason = (
-        f"bayes: seed {seed}, suggestion {ordinal + 1}, from {len(engine_runs)} runs; expected"
-        f" improvement {info['expected_improvement']:.3g}, predicted {metric}"
-        f" {info['predicted_value']:.4g} ± {info['predicted_value_std_dev']:.2g}"
-    )
+    start = f"bayes: seed {seed}, suggestion {ordinal + 1}, from {len(engine_runs)} runs"
+    reason = f"{start}; {_explain_guess(run.search_info, config['metric'])}"
     return Suggestion(args, space.name_point(plain), ordinal, reason)
+
+
+def _explain_guess(found: dict[str, Any], metric: dict[str, Any]) -> str:
+    """Say what the engine expects of its suggestion; it counts in losses, whatever the goal."""
+    info = {key: float(value) for key, value in found.items() if key != "warnings"}
+    if not all(math.isfinite(value) for value in info.values()):
+        return "drawn at random, as there is no result to learn from yet"
+    sign = -1.0 if metric.get("goal") == "maximize" else 1.0
+    return (
+        f"expected improvement {info['expected_improvement']:.3g}, predicted {metric['name']}"
+        f" {sign * info['predicted_value']:.4g} ± {info['predicted_value_std_dev']:.2g}"
+    )
 
 
 def _impute(run: PastRun, metric: dict[str, Any]) -> PastRun:

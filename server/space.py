@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from bpsweep.report.identity import name_configuration
 from bpsweep.server.errors import BadRequestError
 
 with warnings.catch_warnings():
@@ -78,7 +79,16 @@ class Space:
 
     def name_point(self, searched: dict[str, Any]) -> str:
         """Return the identity of a configuration: equal values give equal text."""
-        return json.dumps(searched, sort_keys=True, separators=(",", ":"), default=str)
+        return name_configuration(searched)
+
+    def count_grid_points(self, keys: set[str]) -> int:
+        """Return how many of these configurations, by identity, the grid has."""
+        axes = {name: {name_configuration(v) for v in values} for name, values in self.grid_axes}
+        points = [json.loads(key) for key in keys]
+        return sum(
+            all(name_configuration(point.get(name)) in values for name, values in axes.items())
+            for point in points
+        )
 
     def build_args(self, searched: dict[str, Any]) -> dict[str, Any]:
         """Return what an agent gets: {"name": {"value": ...}}, nested parameters nested again."""
@@ -167,7 +177,7 @@ def _list_random_values(parameter: Any) -> Values | None:
 def _drop_repeats(values: list[Any]) -> list[Any]:
     seen: dict[str, Any] = {}
     for value in values:
-        seen.setdefault(json.dumps(value, sort_keys=True, default=str), value)
+        seen.setdefault(name_configuration(value), value)
     return list(seen.values())
 
 

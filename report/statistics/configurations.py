@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bpsweep.report import metrics
+from bpsweep.report.identity import name_configuration
 from bpsweep.report.records import REPLICATE, RunRecord, SweepRecord
 
 SEED: Final = "seed"
@@ -49,7 +50,8 @@ def find_best_epoch(run: RunRecord) -> Mapping[str, Any] | None:
 
 
 def _key(run: RunRecord, names: tuple[str, ...], sweep: SweepRecord) -> str:
-    return repr([run.config.get(name) for name in names]) if sweep.swept else run.id
+    values = [run.config.get(name) for name in names]
+    return name_configuration(values) if sweep.swept else run.id
 
 
 def _keep_furthest(by_seed: dict[Any, RunRecord], run: RunRecord) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from bpsweep.server.board.curves import RunCurves, flatten_numbers
 from bpsweep.server.jsontext import make_strict
 from bpsweep.server.store import Row, runs
+from bpsweep.server.store.summary import NOT_FINITE
 
 _MAX_TEXT = 200
 _MAX_SETTINGS = 200
@@ -33,7 +34,10 @@ def describe_row(run: Row, curves: RunCurves, metric: str | None, *, largest: bo
         "id": run["name"],
         "name": run["display_name"],
         "state": run["state"],
-        "note": run["stop_reason"] or summary.get("error") or run["state_reason"],
+        "note": run["stop_reason"]
+        or summary.get("error")
+        or run["state_reason"]
+        or _say_not_finite(summary, metric),
         "config": dict(flatten_settings(config)),
         "best": _shorten({k: v for k, v in best.items() if not k.startswith("best/")}),
         "last": _shorten(last),
@@ -54,6 +58,13 @@ def describe_row(run: Row, curves: RunCurves, metric: str | None, *, largest: bo
     }
     strict: Row = make_strict(described)
     return strict
+
+
+def _say_not_finite(summary: Mapping[str, Any], metric: str | None) -> str | None:
+    """Say that a run's metric is no number that a search can use."""
+    value = make_strict(summary.get(metric or ""))
+    counts = "counts as failed in the search and is never the best"
+    return f"{metric} is {value}: {counts}" if value in NOT_FINITE else None
 
 
 def read_config(run: Row) -> dict[str, Any]:

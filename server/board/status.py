@@ -10,11 +10,12 @@ from bpsweep.report.statistics.scores import METRICS
 from bpsweep.server import sweepfile
 from bpsweep.server.board.board import read_metric
 from bpsweep.server.store import Connection, Row, agents, runs, sweeps, trials
-from bpsweep.server.store.watch import find_best, list_at_work, time_runs
+from bpsweep.server.store.watch import find_best, list_at_work, list_logged, time_runs
 
 ALIVE_S = 30.0
 """An agent reports every 5 s."""
 _MAX_AGENTS = 200
+_MAX_NAMES = 8
 
 
 def describe_status(db: Connection, sweep: Row) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def describe_status(db: Connection, sweep: Row) -> dict[str, Any]:
         "name": sweep["name"],
         "display_name": sweep["display_name"] or sweep["name"],
         "state": sweep["state"],
-        "state_reason": sweep["state_reason"],
+        "state_reason": explain_state(db, sweep, metric, times),
         "method": sweep["method"],
         "metric": metric,
         "goal": "maximize" if largest else "minimize",
@@ -54,6 +55,19 @@ def describe_status(db: Connection, sweep: Row) -> dict[str, Any]:
             for row in found[-_MAX_AGENTS:]
         ],
     }
+
+
+def explain_state(db: Connection, sweep: Row, metric: str | None, times: Row) -> str | None:
+    """Return why a sweep is as it is; a metric that no run has logged is said first."""
+    reason: str | None = sweep["state_reason"]
+    if metric is None or not times["ended"] or find_best(db, sweep["id"], largest=True) is not None:
+        return reason
+    logged = list_logged(db, sweep["id"])
+    if not logged:
+        return reason
+    names = ", ".join(logged[:_MAX_NAMES])
+    missing = f"no run has logged the metric {metric!r}, but {names}: the search is blind"
+    return f"{missing}; {reason}" if reason else missing
 
 
 def describe_brief(db: Connection, sweep: Row) -> dict[str, Any]:

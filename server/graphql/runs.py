@@ -40,6 +40,8 @@ def upsert_bucket(_: None, info: Info, input: dict[str, Any]) -> Row:
             run = _create_bucket(db, info, input)
         elif not input.get("id"):
             _continue_run(db, run, input)
+        if run["user_id"] is None:  # an agent was given it; now its program has come, with a key
+            runs.save_run(db, run["id"], user_id=operation.user["id"])
         _save_values(db, run, input)
         run = runs.get_run(db, run["id"])
     return {"bucket": run, "inserted": inserted, "server_settings": {"server_messages": []}}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ariadne import MutationType, ObjectType
 
-from bpsweep.server import leases, search, sweepfile
+from bpsweep.server import leases, scheduler, search, sweepfile
 from bpsweep.server.errors import BadRequestError, ConflictError, NotFoundError
 from bpsweep.server.graphql.common import (
     Info,
@@ -74,6 +74,8 @@ def _create_sweep(db: Connection, info: Info, values: dict[str, Any]) -> tuple[R
     if filters:
         prior = runs.list_runs(db, project["id"], filters=filters)
         sweeps.set_prior_runs(db, sweep["id"], [run["id"] for run in prior])
+        expected = search.count_expected(config, scheduler.list_prior_keys(db, sweep, config))
+        sweeps.save_sweep(db, sweep["id"], run_count_expected=expected)
     return sweep, warnings
 
 
@@ -122,6 +124,7 @@ def _change_state(db: Connection, sweep: Row, state: str) -> None:
         elif state == "CANCELED":
             leases.request_stop(db, run, _STOPPED[state])
     if state == "RUNNING":
+        leases.free_deleted(db, sweep)
         leases.finish_if_done(db, sweep["id"])
 
 
@@ -182,7 +185,7 @@ def resolve_best_loss(sweep: Row, info: Info) -> float | None:
     if metric is None:
         return None
     found = [
-        history.read_metric(json.loads(run["summary_metrics"]), metric["name"])
+        history.read_result(json.loads(run["summary_metrics"]), metric)
         for run in runs.list_sweep_runs(get_operation(info).db, sweep["id"])
     ]
     values = [value for value in found if value is not None]

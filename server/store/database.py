@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bpsweep.report.identity import name_configuration
 from bpsweep.server.errors import BadRequestError, StoreError
+from bpsweep.server.store.summary import pick_orderable, pick_value
 
 Row = dict[str, Any]
 Connection = sqlite3.Connection
@@ -172,6 +174,8 @@ def connect(path: Path) -> Connection:
     # FULL: what was answered survives a power cut too, not only the end of this process.
     db.execute("PRAGMA synchronous = FULL")
     db.create_function("json_field", 2, _read_json_field, deterministic=True)
+    db.create_function("json_order", 3, _read_json_order, deterministic=True)
+    db.create_function("normalize_key", 1, _normalize_key, deterministic=True)
     db.create_function("text_matches", 2, _match_text, deterministic=True)
     return db
 
@@ -262,6 +266,12 @@ def _make_row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
     return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
 
 
+def _normalize_key(key: str) -> str:
+    """Return a trial's config_key with its numbers in one form; what stands behind it stays."""
+    end = key.rfind("}") + 1
+    return name_configuration(json.loads(key[:end])) + key[end:]
+
+
 def _match_text(pattern: str, text: Any) -> bool:
     try:
         return text is not None and re.search(pattern, str(text)[:MAX_MATCHED]) is not None
@@ -275,6 +285,16 @@ def _read_json_field(text: str | None, path: str) -> Any:
     The path is a JSON list of alternatives, each a list of keys; the first that leads anywhere
     wins, since a dot in W&B's names may be part of the name or lead into a nested object.
     """
+    value = pick_value(_follow(text, path), largest=True)
+    return value if isinstance(value, str | int | float | None) else json.dumps(value)
+
+
+def _read_json_order(text: str | None, path: str, largest: int) -> Any:
+    """Return one field of a JSON object to sort by; the path is that of `_read_json_field`."""
+    return pick_orderable(_follow(text, path), largest=bool(largest))
+
+
+def _follow(text: str | None, path: str) -> Any:
     try:
         document = json.loads(text or "{}")
     except ValueError:
@@ -284,5 +304,5 @@ def _read_json_field(text: str | None, path: str) -> Any:
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None:
-            return value if isinstance(value, str | int | float) else json.dumps(value)
+            return value
     return None

@@ -4,6 +4,7 @@ Names become fixed columns or JSON paths passed as values; no text of the client
 """
 
 import json
+import re
 from typing import Any
 
 from bpsweep.server.errors import BadRequestError
@@ -35,6 +36,10 @@ _COMPARE = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _SECTIONS = {"config": "runs.config", "summary_metrics": "runs.summary_metrics"}
 _SECTIONS |= {"summary": "runs.summary_metrics", "summaryMetrics": "runs.summary_metrics"}
 MAX_DEPTH = 20
+# A comma may be part of a metric's name: the next key has a sign or a name that we know.
+_NEXT_KEY = re.compile(
+    rf",(?=\s*(?:[+-]|(?:{'|'.join(_SECTIONS)})\.|(?:{'|'.join(_COLUMNS)})\s*(?:,|$)))"
+)
 
 Sql = tuple[str, list[Any]]
 
@@ -57,12 +62,15 @@ def build_order(order: str | None) -> Sql:
     """Return the ORDER BY terms for "+key" or "-key", several separated by commas."""
     terms: list[str] = []
     values: list[Any] = []
-    for key in (order or "+created_at").split(","):
+    for key in _NEXT_KEY.split(order or "+created_at"):
         direction = "DESC" if key.strip().startswith("-") else "ASC"
         name = key.strip().lstrip("+-")
         if not name:
             raise BadRequestError(f"{order!r} is no order: write +key or -key")
         sql, sql_values = _build_field(name)
+        if sql.startswith("json_field("):
+            sql = sql.replace("json_field(", "json_order(").removesuffix(")") + ", ?)"
+            sql_values = [*sql_values, int(direction == "DESC")]
         terms.append(f"{sql} {direction} NULLS LAST")
         values += sql_values
     return ", ".join([*terms, "runs.id ASC"]), values

@@ -12,6 +12,7 @@ from typing import Any
 from bpsweep.server.errors import BadRequestError
 from bpsweep.server.jsontext import load_json
 from bpsweep.server.store.database import Connection, Row, one, rows, run_many, update
+from bpsweep.server.store.summary import pick_value
 
 MAX_LINE = 50_000_000
 MAX_STEP = 2**53
@@ -178,6 +179,13 @@ def read_metric(point: dict[str, Any], name: str | None) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+def read_result(summary: dict[str, Any], metric: dict[str, Any]) -> float | None:
+    """Return a sweep's metric in a run's summary, which may keep several kinds of it."""
+    name, largest = metric.get("name"), metric.get("goal") == "maximize"
+    flat = {key: pick_value(value, largest=largest) for key, value in summary.items()}
+    return read_metric(flat, name)
 
 
 def pick_evenly(items: list[str], limit: int) -> list[str]:

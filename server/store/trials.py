@@ -51,6 +51,14 @@ def find_queued(db: Connection, sweep_id: int) -> Row | None:
     return one(db, sql, sweep_id)
 
 
+def list_orphans(db: Connection, sweep_id: int) -> list[Row]:
+    """Return the last trials of configurations whose runs were deleted, in order."""
+    sql = f"""SELECT {_COLUMNS} FROM trials WHERE sweep_id = ? AND run_id IS NULL
+        AND NOT EXISTS (SELECT 1 FROM trials AS later WHERE later.retry_of = trials.id)
+        ORDER BY id"""  # noqa: S608
+    return rows(db, sql, sweep_id)
+
+
 def delete_trial(db: Connection, number: int) -> None:
     """Delete a trial that nobody has started."""
     db.execute("DELETE FROM trials WHERE id = ?", (number,))

@@ -5,6 +5,7 @@ from typing import Literal
 
 from bpsweep.server.store.database import Connection, Row, one, rows
 from bpsweep.server.store.runs import COLUMNS
+from bpsweep.server.store.sweeps import OPEN_RUNS
 
 Scope = Literal["sweep_id", "project_id", "id"]
 
@@ -59,6 +60,14 @@ def find_best(db: Connection, sweep_id: int, *, largest: bool) -> float | None:
     assert row is not None
     value: float | None = row["best"]
     return value
+
+
+def list_logged(db: Connection, sweep_id: int) -> list[str]:
+    """Return the names that a sweep's ended runs have logged, without W&B's own."""
+    sql = f"""SELECT history_keys FROM runs WHERE sweep_id = ? AND NOT ({OPEN_RUNS})
+        AND history_keys != '{{}}' ORDER BY id LIMIT 20"""  # noqa: S608
+    names = (name for row in rows(db, sql, sweep_id) for name in json.loads(row["history_keys"]))
+    return [name for name in dict.fromkeys(names) if not name.startswith("_")]
 
 
 def time_runs(db: Connection, sweep_id: int) -> Row:
