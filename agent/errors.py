@@ -21,5 +21,13 @@ class ServerError(AgentError, RuntimeError):
     """The embedded server cannot be started or does not answer."""
 
 
+class WorkersError(AgentError, RuntimeError):
+    """The processes that train died, and the work is not done."""
+
+
 class TrackingError(AgentError, RuntimeError):
     """W&B, cloud or embedded, did not do what was asked."""
+
+
+class ClientServiceError(TrackingError):
+    """wandb-core, the process in which the wandb client does its work, has died."""

@@ -58,6 +58,11 @@ def cache_root() -> Path:
     return home() / "cache"
 
 
+def users_dir() -> Path:
+    """Return the folder in which the processes that use the embedded server are present."""
+    return store_dir() / "users"
+
+
 def store_dir() -> Path:
     """Return the folder of the embedded server's database and uploads."""
     return home() / "server"

@@ -56,6 +56,12 @@ def build_parser() -> argparse.ArgumentParser:
         " (default %(default)s: only when asked)",
     )
     parser.add_argument(
+        "--while-used",
+        action="store_true",
+        help="end when no process is present in the store's folder users/ any more; for a server"
+        " that a command starts for itself",
+    )
+    parser.add_argument(
         "--check", action="store_true", help="say what is wrong with the store, then end"
     )
     parser.add_argument(
@@ -90,7 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(message)s")
     store = options.store.expanduser().resolve()
     settings = Settings(
-        store, lease_seconds=options.lease_seconds, max_attempts=options.max_attempts
+        store,
+        lease_seconds=options.lease_seconds,
+        max_attempts=options.max_attempts,
+        while_used=options.while_used,
     )
     try:
         if options.check or options.backup is not None:
@@ -187,7 +196,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]
         if self.started:
-            folder.write_address(self._settings.store, self._url, self._settings.entity)
+            folder.write_address(self._settings, self._url)
             print(describe_start(self._settings, self._url, self._key), flush=True)
 
 

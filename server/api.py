@@ -34,15 +34,18 @@ async def retry_sweep(entity: str, project: str, sweep: str, request: Request) -
     context.auth.require_user(request)
     body = await read_body(request, context.settings.max_body_bytes)
     options = parse_object(body) if body.strip() else {}
-    abandoned = options.get("abandoned", False)
-    if set(options) - {"abandoned"} or not isinstance(abandoned, bool):
-        raise BadRequestError(f'the body is {{}} or {{"abandoned": true}}, got {options!r}')
+    if set(options) - {"abandoned", "only_interrupted"} or not all(
+        isinstance(value, bool) for value in options.values()
+    ):
+        raise BadRequestError(
+            f'the body may hold "abandoned" and "only_interrupted", true or false, got {options!r}'
+        )
 
     def work() -> dict[str, Any]:
         _expire(context)
         with context.database.write() as db:
             found = require_sweep(db, entity, project, sweep)
-            retried = leases.retry_sweep(db, found, abandoned=abandoned)
+            retried = leases.retry_sweep(db, found, **options)
             return {"retried": retried, "state": sweeps.get_sweep(db, found["id"])["state"]}
 
     return await run_in_threadpool(work)

@@ -3,10 +3,13 @@
 import asyncio
 import json
 import logging
+import os
 import secrets
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,6 +21,7 @@ from bpsweep.server.auth import Auth, UnauthorizedError
 from bpsweep.server.board.board import Board
 from bpsweep.server.context import Context, get_context
 from bpsweep.server.errors import ServerError
+from bpsweep.server.folder import has_users
 from bpsweep.server.graphql.common import Operation
 from bpsweep.server.graphql.execute import execute
 from bpsweep.server.limits import parse_object, read_body
@@ -27,6 +31,11 @@ from bpsweep.server.store import Database
 from bpsweep.server.uploads import Uploads
 
 logger = logging.getLogger(__name__)
+
+STALL_S = 5.0
+"""Later than this, the process stood still: runs were not heard because nobody listened."""
+N_UNUSED = 3
+"""How many times in a row, a second apart, nobody is found to use a server that then ends."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -115,32 +124,49 @@ def build_answer(
 async def _watch_leases(app: FastAPI) -> AsyncIterator[None]:
     """End silent runs while the server is up; close the store when it goes down."""
     context: Context = app.state.context
-    task = asyncio.create_task(_expire_forever(context))
+    tasks = [asyncio.create_task(_expire_forever(context))]
+    if context.settings.while_used:
+        tasks.append(asyncio.create_task(_end_when_unused(context.settings.store)))
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         app.state.board.close()
         context.database.close()
 
 
 async def _expire_forever(context: Context) -> None:
-    lease_s = context.settings.lease_seconds
+    pause_s = min(5.0, context.settings.lease_seconds / 4)
+    listening_since = time.time()
     while True:
-        await asyncio.sleep(min(5.0, lease_s / 4))
+        before = time.time()
+        await asyncio.sleep(pause_s)
+        if time.time() - before > pause_s + STALL_S:  # a laptop asleep, a stopped process
+            listening_since = time.time()
         try:
-            await run_in_threadpool(expire_leases, context)
+            await run_in_threadpool(expire_leases, context, listening_since)
             await run_in_threadpool(context.database.fold_log)
         except Exception:  # the next round may succeed, e.g. when the disk has room again
             logger.exception("could not look after the leases")
 
 
-def expire_leases(context: Context) -> list[str]:
+async def _end_when_unused(store: Path) -> None:
+    """End this server, in order, when no process that uses it is left."""
+    n_unused = 0
+    while n_unused < N_UNUSED:
+        await asyncio.sleep(1.0)
+        n_unused = 0 if await run_in_threadpool(has_users, store) else n_unused + 1
+    logger.warning("nobody uses this server any more; it ends")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def expire_leases(context: Context, listening_since: float = 0.0) -> list[str]:
     """End the runs that have been silent for a lease time during which we were listening."""
     now = time.time()
     lease_s = context.settings.lease_seconds
-    if now - context.started_at < lease_s:
+    if now - max(context.started_at, listening_since) < lease_s:
         return []
     with context.database.read() as db:
         if not leases.has_silent_runs(db, now - lease_s):

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bpsweep.server.errors import StoreError
+from bpsweep.server.settings import Settings
 
 KEY_FILE, ADDRESS_FILE, PORT_FILE, LOCK_FILE = "api_key", "server.json", "port", "lock"
+USERS_FOLDER = "users"
 
 
 class StoreInUseError(StoreError):
@@ -70,10 +72,29 @@ def read_address(store: Path) -> dict[str, Any]:
     return address if isinstance(address, dict) else {}
 
 
-def write_address(store: Path, url: str, entity: str) -> None:
+def write_address(settings: Settings, url: str) -> None:
     """Say where this server serves; whoever reads the file sees all of it or none."""
-    address = {"url": url, "pid": os.getpid(), "entity": entity, "started_at": time.time()}
-    write_private(store / ADDRESS_FILE, json.dumps(address))
+    address = {
+        "url": url,
+        "pid": os.getpid(),
+        "entity": settings.entity,
+        "started_at": time.time(),
+        "while_used": settings.while_used,
+    }
+    write_private(settings.store / ADDRESS_FILE, json.dumps(address))
+
+
+def has_users(store: Path) -> bool:
+    """Return whether a process holds the lock of its file in users/; the dead hold none."""
+    for path in (store / USERS_FOLDER).glob("[0-9]*"):
+        try:
+            with path.open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # ended this moment
+            continue
+    return False
 
 
 def remove_address(store: Path) -> None:

@@ -17,6 +17,7 @@ from bpsweep.server.store.database import Connection, Row
 # The client's exit code after Ctrl-C or after the server has asked it to stop.
 EXIT_INTERRUPTED = 255
 ALL_TRIED = "every configuration has been tried"
+MAX_INTERRUPTIONS = 10
 
 
 def note_life(db: Connection, run: Row) -> None:
@@ -119,13 +120,17 @@ def expire_leases(
     return [run["name"] for run in silent]
 
 
-def retry_sweep(db: Connection, sweep: Row, *, abandoned: bool) -> list[dict[str, Any]]:
+def retry_sweep(
+    db: Connection, sweep: Row, *, abandoned: bool = False, only_interrupted: bool = False
+) -> list[dict[str, Any]]:
     """Queue every configuration whose last attempt ended without finishing, as new runs.
 
     Args:
         db: The writing connection.
         sweep: The sweep.
         abandoned: The caller knows that no agent of the sweep lives: open runs end first.
+        only_interrupted: Leave what failed, what a user stopped, and what was interrupted
+            `MAX_INTERRUPTIONS` times: it may be what kills its worker.
 
     Returns:
         For each new run its name, the old run's name and state, and the configuration.
@@ -140,6 +145,8 @@ def retry_sweep(db: Connection, sweep: Row, *, abandoned: bool) -> list[dict[str
     for run in runs.list_sweep_runs(db, sweep["id"]):
         trial = trials.find_trial(db, run["id"])
         if run["state"] not in runs.UNFINISHED or trial is None:
+            continue
+        if only_interrupted and not _was_interrupted(run, trial):
             continue
         if trials.find_successor(db, trial["id"]) is None:
             new = queue_retry(db, run, trial)
@@ -184,6 +191,12 @@ def free_deleted(db: Connection, sweep: Row) -> list[tuple[Row, Row]]:
         _create_successor(db, new, trial, f"again after its run was deleted: {trial['reason']}")
         freed.append((new, trial))
     return freed
+
+
+def _was_interrupted(run: Row, trial: Row) -> bool:
+    is_wish = run["stop_requested_at"] is not None
+    has_fallen = run["state"] in ("crashed", "killed", "preempted")
+    return has_fallen and not is_wish and trial["attempt"] < MAX_INTERRUPTIONS
 
 
 def queue_retry(db: Connection, run: Row, trial: Row) -> Row:

@@ -20,6 +20,7 @@ class Settings:
         max_body_bytes: Longest request body, packed or unpacked. The client sends up to 10 MiB.
         max_upload_bytes: Largest uploaded file.
         link_seconds: How long a signed upload or download link works.
+        while_used: End when no process is present in the store's folder users/ any more.
     """
 
     store: Path
@@ -30,6 +31,7 @@ class Settings:
     max_upload_bytes: int = 64 << 30
     link_seconds: int = 7 * 86_400
     session_seconds: int = 30 * 86_400
+    while_used: bool = False
 
     @property
     def database(self) -> Path:

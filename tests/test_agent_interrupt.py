@@ -16,7 +16,7 @@ import os, signal, time
 from bpsweep.agent.runs import foreman
 from bpsweep.agent.runs.agents import Order
 
-def sleep(order, number, inputs):
+def sleep(order, number, inputs, alive):
     time.sleep(60)
     os._exit(0)
 

@@ -9,7 +9,7 @@ import typer
 
 from bpsweep.agent.command import agent, data, doctor, run, server, verdict
 from bpsweep.agent.errors import AgentError
-from bpsweep.agent.interrupt import take_sigterm_as_ctrl_c
+from bpsweep.agent.interrupt import take_signals_as_ctrl_c
 from bpsweep.data.errors import DataError
 from bpsweep.report.errors import ReportError
 
@@ -45,7 +45,7 @@ def _take_options(
 
 def main() -> None:
     """Run the command line; errors a user can mend end it with status 2 and one message."""
-    take_sigterm_as_ctrl_c()
+    take_signals_as_ctrl_c()
     try:
         app()
     except (AgentError, DataError, ReportError) as error:

@@ -69,7 +69,9 @@ def run(  # one parameter an option
         console.print(f"{sweep_yaml}: a {method} sweep of {count}, {n_agents} agents")
         folder = prepare_data(data_dir, console)
         prepare_caches(file, folder, console)
-        wait_for_server = start_server(stack)  # it loads beside the wandb client, which follows
+        wait_for_server = start_server(
+            stack, console
+        )  # it loads beside the wandb client, which follows
         stack.callback(group.stop)  # before the server ends: runs have yet to tell it their end
         with held_interrupts():
             from bpsweep.agent.sweep.work import SweepJob, begin_work, open_sweep, work_off
@@ -80,7 +82,7 @@ def run(  # one parameter an option
             begin_work(job, path, group)
             with held_interrupts():
                 from bpsweep.agent.verdict.judge import print_verdict  # while the workers load
-            work_off(path, before, file.n_runs, group, console)
+            work_off(job, path, before, group, console)
         except KeyboardInterrupt:
             console.print("Stopped. The same command goes on with what is left:")
             console.print(f"  bpsweep run {sweep_yaml}", highlight=False)

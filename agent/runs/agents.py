@@ -1,10 +1,12 @@
 """Warm workers on one sweep, started through their foreman and ended."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +21,8 @@ from bpsweep.data.folders import count_cpus
 PATIENCE_S = 5.0
 """How long interrupted runs get to hand over what they have, before they are killed."""
 TICK_S = 0.1
+N_LAST_LINES = 12
+"""Of each log that a message about workers that died repeats."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,44 @@ class AgentGroup:
     def __init__(self) -> None:
         # A client's service shared with us would keep a dead worker's run alive for it.
         environment = {name: v for name, v in os.environ.items() if name != "WANDB_SERVICE"}
+        self._environment = environment
         self.log_paths: list[Path] = []
+        self._start()
+
+    def _start(self) -> None:
         self._has_begun = False
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the foreman
         self._foreman = subprocess.Popen(
             [sys.executable, "-P", "-m", "bpsweep.agent.runs.foreman"],
-            stdin=subprocess.PIPE,
-            env=environment,
+            stdin=subprocess.PIPE,  # open as long as we live: it ends with us
+            stderr=self._said,
+            env=self._environment,
             start_new_session=True,  # Ctrl-C reaches us alone, and we end them in order
         )
+
+    @property
+    def died(self) -> str | None:
+        """Say how the foreman ended, if not in order; None where it did, or has not ended."""
+        status = self._foreman.poll()
+        if not status:
+            return None
+        if status < 0:
+            return f"was ended by {signal.Signals(-status).name}"
+        return f"ended with status {status}"
+
+    def read_last_words(self) -> str:
+        """Return the end of what foreman and workers said, for a message."""
+        self._said.seek(0)
+        texts = [self._said.read().decode(errors="replace")]
+        texts += [path.read_text(errors="replace") for path in self.log_paths if path.exists()]
+        lines = [line for text in texts for line in text.splitlines()[-N_LAST_LINES:]]
+        return "\n".join(line for line in lines if line.strip())
+
+    def start_again(self) -> None:
+        """End what is left of workers whose foreman has died, and start another one."""
+        self.stop()
+        self._said.close()
+        self._start()
 
     def __enter__(self) -> Self:
         return self
@@ -74,14 +108,16 @@ class AgentGroup:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+        self._said.close()
 
     def begin(self, order: Order) -> None:
         """Have a sweep worked on."""
         self.log_paths = [Path(path) for path in order.log_paths]
         assert self._foreman.stdin is not None
         self._has_begun = True
-        self._foreman.stdin.write(order.write())
-        self._foreman.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has died: `died` says so
+            self._foreman.stdin.write(order.write())
+            self._foreman.stdin.flush()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for so long, or until no worker is left; return whether any is."""
@@ -101,7 +137,8 @@ class AgentGroup:
             member.kill()
         psutil.wait_procs(alive, timeout=1)
         if self._foreman.stdin is not None:
-            self._foreman.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._foreman.stdin.close()
         self._foreman.wait()
 
 

@@ -3,12 +3,14 @@
 Torch, wandb and scikit-learn take seconds to load and a few hundred megabytes, and so do labels
 and splits of a large set; workers that are forks of one process share all of it. It starts before
 the sweep exists, says nothing to anybody, and waits for its order: one line of JSON on its standard
-input.
+input. That input stays open as long as the command that wants the work lives; then all of it ends.
+
+Off Linux a forked torch can crash, so workers are fresh processes there, started by
+`python -m bpsweep.agent.runs.foreman --worker`.
 """
 
 import atexit
 import contextlib
-import ctypes
 import gc
 import json
 import os
@@ -21,9 +23,12 @@ from types import FrameType
 
 import numpy as np
 
+from bpsweep.agent import home
 from bpsweep.agent.config import RunConfig
 from bpsweep.agent.errors import AgentError
 from bpsweep.agent.interrupt import SIGNALS
+from bpsweep.agent.orphan import end_with
+from bpsweep.agent.presence import stay_present
 from bpsweep.agent.runs.agents import Order
 from bpsweep.agent.runs.pictures import draw_confusion
 from bpsweep.agent.runs.worker import run_worker
@@ -32,36 +37,49 @@ from bpsweep.agent.training.warm_inputs import WarmInputs
 from bpsweep.data.errors import DataError
 from bpsweep.report.statistics.confusion import count_confusion
 
-MAX_RESTARTS = 3
+MAX_RESTARTS = 10
 """How often a worker that was killed or has crashed is replaced."""
 EXIT_BROKEN = 70
-_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+FORKS = "BPSWEEP_FORK"
+"""The variable that, set to 0 or 1, has workers started as fresh processes or as forks."""
+
+
+def uses_forks() -> bool:
+    """Tell whether workers are forks of their foreman here."""
+    named = os.environ.get(FORKS)
+    return named != "0" if named else sys.platform == "linux"
 
 
 class Foreman:
-    """Forks workers and waits for them; one that a signal ended is replaced a few times."""
+    """Starts workers and waits for them; one that a signal ended is replaced a few times."""
 
     def __init__(self, order: Order, inputs: WarmInputs) -> None:
         self._order, self._inputs = order, inputs
+        self._start = self._fork if uses_forks() else self._spawn
+        self._alive = os.pipe()  # our end closes with us, and workers hear of it
         self._workers: dict[int, int] = {}  # process id -> number of the worker
         self._n_restarts = [0] * len(order.log_paths)
         self._is_leaving = False
 
-    def work(self) -> None:
-        """Have the sweep worked off."""
+    def work(self) -> int:
+        """Have the sweep worked off; return the exit status: broken if a worker was."""
+        status_of_all = 0
         for sent in SIGNALS:
             signal.signal(sent, self._pass_on)
         gc.freeze()  # what is not looked at is not copied
         for number in range(len(self._order.log_paths)):
             if not self._is_leaving:
-                self._fork(number)
+                self._start(number)
         while self._workers:
             process_id, status = os.wait()
             number = self._workers.pop(process_id)
             died = os.WIFSIGNALED(status) and not self._is_leaving
             if died and self._n_restarts[number] < MAX_RESTARTS:
                 self._n_restarts[number] += 1
-                self._fork(number)
+                self._start(number)
+            elif died or os.waitstatus_to_exitcode(status) == EXIT_BROKEN:
+                status_of_all = EXIT_BROKEN
+        return status_of_all
 
     def _fork(self, number: int) -> None:
         # A child forgets what it was sent before it was whole: until then signals wait.
@@ -73,10 +91,29 @@ class Foreman:
             for sent in SIGNALS:
                 signal.signal(sent, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            _become_worker(self._order, number, self._inputs)
+            os.close(self._alive[1])
+            _become_worker(self._order, number, self._inputs, self._alive[0])
         self._workers[process_id] = number
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if self._is_leaving:  # told so by way of another thread, before this worker was known
+            os.kill(process_id, signal.SIGTERM)
+
+    def _spawn(self, number: int) -> None:
+        """Start a worker as a fresh process; its order comes by a pipe, for it holds a key."""
+        reading, writing = os.pipe()
+        alive = os.dup(self._alive[0])
+        os.set_inheritable(alive, True)
+        process_id = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", "-m", __spec__.name, "--worker", str(number), str(alive)],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)],
+        )
+        os.write(writing, self._order.write())
+        for end in (reading, writing, alive):
+            os.close(end)
+        self._workers[process_id] = number
+        if self._is_leaving:
             os.kill(process_id, signal.SIGTERM)
 
     def _pass_on(self, signum: int, frame: FrameType | None) -> None:
@@ -86,12 +123,11 @@ class Foreman:
                 os.kill(process_id, signum)
 
 
-def _become_worker(order: Order, number: int, inputs: WarmInputs) -> None:
-    """Be a worker, with a log of its own, to the end of this process."""
+def _become_worker(order: Order, number: int, inputs: WarmInputs, alive: int) -> None:
+    """Be a worker, with a log of its own, to the end of this process or of its foreman."""
     status = EXIT_BROKEN
     try:
-        if sys.platform == "linux":  # without its foreman it would not be found any more
-            ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        end_with(alive)
         log = os.open(order.log_paths[number], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -122,17 +158,39 @@ def load_inputs(order: Order) -> WarmInputs:
     return inputs
 
 
+def read_order() -> Order | None:
+    """Wait for the order; None where the command has gone without giving one."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        more = os.read(0, 4096)
+        if not more:
+            return None
+        line += more
+    order = Order(**json.loads(line))
+    os.environ.update(order.environment)
+    return order
+
+
 def main() -> None:
     """Wait for the order and carry it out; without one, go."""
+    if sys.argv[1:2] == ["--worker"]:
+        number, alive = (int(text) for text in sys.argv[2:4])
+        order = read_order()
+        if order is not None:
+            _become_worker(order, number, WarmInputs(), alive)
+        return
     load_late_parts()
     load_fonts()
-    line = sys.stdin.readline()
-    if line:
-        order = Order(**json.loads(line))
-        os.environ.update(order.environment)
-        for path in order.log_paths:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Foreman(order, load_inputs(order)).work()
+    order = read_order()
+    if order is None:
+        return
+    end_with(0)
+    for path in order.log_paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    inputs = load_inputs(order) if uses_forks() else WarmInputs()
+    with stay_present(home.users_dir()):
+        status = Foreman(order, inputs).work()
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.orphan import end_in_order
 from bpsweep.agent.runs.agents import PATIENCE_S
 from bpsweep.agent.runs.trial import InputsLoader, Trial
 from bpsweep.agent.tracking.run import RunSpec
@@ -203,7 +204,7 @@ def _end_with_parent() -> None:
 
     def wait() -> None:
         parent.join()
-        os._exit(1)
+        end_in_order()
 
     threading.Thread(target=wait, daemon=True).start()
 

@@ -61,7 +61,7 @@ class Trial:
         Raises:
             ConfigError, DataError, TrackingError: The run is marked failed.
         """
-        self.tracked.open()
+        self.tracked.open(self._is_leaving)
         try:
             self.config = parse_config(self.tracked.values)
             self.inputs = self._load(self.config)

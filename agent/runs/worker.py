@@ -89,7 +89,7 @@ class Worker:
         self._settle(MAX_CLOSING * self._n_stacked if self._queue.is_orderly else 0)
         if self._n_since_renewal >= RENEW_AFTER and not self._is_over():
             self._settle(0)
-            self._queue.reconnect()
+            self._reconnect()
             self._n_since_renewal = 0
         jobs: list[Job] = []
         while len(jobs) < self._n_stacked and not self._is_over():
@@ -167,7 +167,17 @@ class Worker:
         while not self._is_leaving and time.monotonic() < until:
             time.sleep(0.2)
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-        self._queue.reconnect()
+        self._reconnect()
+
+    def _reconnect(self) -> None:
+        """Speak to W&B anew, as often as it takes."""
+        while not self._is_leaving:
+            try:
+                self._queue.reconnect(lambda: self._is_leaving)
+                return
+            except TrackingError as error:
+                print(f"bpsweep: {error}", flush=True)
+                time.sleep(FIRST_PAUSE_S)
 
 
 def choose_stack(queue: SweepQueue) -> int:

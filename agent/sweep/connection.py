@@ -10,7 +10,7 @@ from bpsweep.agent import home
 from bpsweep.agent.sweep.local_server import ServerAddress, named_server, starting_server
 
 
-def start_server(stack: ExitStack) -> Callable[[], ServerAddress]:
+def start_server(stack: ExitStack, console: Console) -> Callable[[], ServerAddress]:
     """Start the embedded server for the stack's length, unless the environment names a server.
 
     Returns:
@@ -21,7 +21,9 @@ def start_server(stack: ExitStack) -> Callable[[], ServerAddress]:
     """
     if (named := named_server(home.store_dir())) is not None:
         return lambda: named
-    return stack.enter_context(starting_server(home.store_dir()))
+    return stack.enter_context(
+        starting_server(home.store_dir(), lambda line: console.print(line, highlight=False))
+    )
 
 
 def enter_server(
@@ -37,7 +39,7 @@ def enter_server(
     Raises:
         ServerError: It does not start, or the one that is named does not answer.
     """
-    server = (wait or start_server(stack))()
+    server = (wait or start_server(stack, console))()
     where = f"Embedded server: {server.url} (this machine only)"
     named = f"W&B server: {server.url}"
     console.print(named if os.environ.get("WANDB_API_KEY") else where)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -12,13 +13,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from bpsweep.agent.errors import ServerError
+from bpsweep.agent.presence import count_present, stay_present, take_turn
 from bpsweep.agent.tracking.address import CLOUD_URL
 
+Tell = Callable[[str], None]
 START_TIMEOUT_S = 30.0
-OWN_SETTINGS = ("--max-attempts", "3", "--lease-seconds", "30")
-"""A server started for one sweep has its agents beside it: silence is death, and soon known."""
+OWN_SETTINGS = ("--max-attempts", "3", "--lease-seconds", "30", "--while-used")
+"""A server started for one sweep has its agents beside it: silence is death, and soon known. It
+ends by itself when the last command that uses it is gone, whatever ended that."""
+WATCH_S = 0.5
+MAX_QUICK_DEATHS = 3
+"""How often in a row a server may die as soon as it has started, before it is given up."""
+QUICK_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -61,69 +72,156 @@ def find_server(store: Path) -> ServerAddress | None:
 
 
 @contextmanager
-def running_server(store: Path) -> Iterator[ServerAddress]:
+def running_server(store: Path, tell: Tell = print) -> Iterator[ServerAddress]:
     """Give the embedded server of a store: the one that runs, else one started for this block.
 
     Raises:
         ServerError: It does not start; its last lines are in the message.
     """
-    with starting_server(store) as wait:
+    with starting_server(store, tell) as wait:
         yield wait()
 
 
 @contextmanager
-def starting_server(store: Path) -> Iterator[Callable[[], ServerAddress]]:
+def starting_server(store: Path, tell: Tell = print) -> Iterator[Callable[[], ServerAddress]]:
     """Have the embedded server of a store run for this block; give what waits until it answers.
 
-    One started here hands out again by itself what crashed, so that no configuration is lost.
+    One that commands of ours have started is started again when it dies, and hands out again by
+    itself what crashed, so that no configuration is lost. It ends with the last command that uses
+    it. One that the user has started is left as it is.
+
+    Args:
+        store: The server's folder.
+        tell: Told in a sentence when it was started again.
     """
-    if (found := find_server(store)) is not None:
-        yield lambda: found
-        return
-    store.mkdir(parents=True, exist_ok=True)
-    log_path = store / "server.log"
-    with log_path.open("ab") as log:
-        process = subprocess.Popen(
-            serve_command(store, *OWN_SETTINGS),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield lambda: _await_server(store, process, log_path)
-    finally:
-        _end(process)
-
-
-def _await_server(store: Path, process: subprocess.Popen[bytes], log_path: Path) -> ServerAddress:
-    """Wait until it answers.
-
-    Raises:
-        ServerError: It does not start; its last lines are in the message.
-    """
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if (found := find_server(store)) is not None:
-            return found
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    last = log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-    raise ServerError(
-        f"the embedded server did not start on {str(store)!r} (exit status {process.poll()}): "
-        + " / ".join(last)
-    )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+    store.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with stay_present(users_folder(store)):
+        keeper = _Keeper(store, tell)
         try:
-            process.wait(timeout=3)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield keeper.wait
+        finally:
+            keeper.close()
+
+
+def users_folder(store: Path) -> Path:
+    """Return the folder in which the processes that use a store's server are present."""
+    return store / "users"
+
+
+class _Keeper:
+    """Starts the embedded server where none runs, and again where one of ours has died."""
+
+    def __init__(self, store: Path, tell: Tell) -> None:
+        self._store, self._tell = store, tell
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_s = time.monotonic()
+        self._n_quick_deaths = 0
+        self._is_closed = threading.Event()
+        self._is_ours = True
+        with take_turn(store / "start.lock"):
+            if find_server(store) is None:
+                self._start()
+            else:
+                self._is_ours = bool(_read_address(store).get("while_used"))
+        if self._is_ours:
+            threading.Thread(target=self._watch, name="watch of the server", daemon=True).start()
+
+    def _start(self) -> None:
+        with (self._store / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                serve_command(self._store, *OWN_SETTINGS),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._started_s = time.monotonic()
+
+    def wait(self) -> ServerAddress:
+        """Wait until it answers.
+
+        Raises:
+            ServerError: It does not start; its last lines are in the message.
+        """
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if (found := find_server(self._store)) is not None:
+                return found
+            if self._process is not None and self._process.poll() is not None:
+                break
+            time.sleep(0.1)
+        self._is_closed.set()
+        status = None if self._process is None else self._process.poll()
+        raise ServerError(
+            f"the embedded server did not start on {str(self._store)!r} (exit status {status}): "
+            + " / ".join(read_last_lines(self._store / "server.log"))
+        )
+
+    def _watch(self) -> None:
+        while not self._is_closed.wait(WATCH_S):
+            if self._is_alive():
+                continue
+            with take_turn(self._store / "start.lock"):
+                if self._is_closed.is_set() or find_server(self._store) is not None:
+                    continue  # another command was quicker
+                is_quick = time.monotonic() - self._started_s < QUICK_S
+                self._n_quick_deaths = self._n_quick_deaths + 1 if is_quick else 0
+                if self._n_quick_deaths > MAX_QUICK_DEATHS:
+                    last = " / ".join(read_last_lines(self._store / "server.log"))
+                    self._tell(
+                        "The embedded server dies as soon as it is started; it is not started "
+                        f"again. It said last: {last}"
+                    )
+                    return
+                self._start()
+            self._tell("The embedded server had died; it is started again.")
+
+    def _is_alive(self) -> bool:
+        """Tell whether the server's process lives, started here or by another command."""
+        if self._process is not None and self._process.poll() is None:
+            return True
+        process_id = _read_address(self._store).get("pid")
+        return isinstance(process_id, int) and _is_server(process_id)
+
+    def close(self) -> None:
+        """End a server started here; one that others use ends with the last of them."""
+        self._is_closed.set()
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        if count_present(users_folder(self._store)) <= 1:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=3)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _is_server(process_id: int) -> bool:
+    try:
+        process = psutil.Process(process_id)
+        is_dead = process.status() == psutil.STATUS_ZOMBIE
+        return not is_dead and "bpsweep.server" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def read_last_lines(path: Path, n_lines: int = 5) -> list[str]:
+    """Return the last lines of a log, without those that hold a key."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line for line in lines if line.strip() and "API_KEY" not in line][-n_lines:]
+
+
+def _read_address(store: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((store / "server.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def named_server(store: Path) -> ServerAddress | None:

@@ -13,13 +13,16 @@ from bpsweep.agent.sweep.local_server import ServerAddress
 TIMEOUT_S = 120.0
 
 
-def retry_sweep(server: ServerAddress, path: str, *, abandoned: bool = False) -> dict[str, Any]:
+def retry_sweep(
+    server: ServerAddress, path: str, *, abandoned: bool = False, only_interrupted: bool = False
+) -> dict[str, Any]:
     """Have the server hand out again what ended without finishing.
 
     Args:
         server: The server.
         path: "entity/project/id", or the id alone.
         abandoned: No agent of the sweep lives: what seems to run counts as ended.
+        only_interrupted: Leave what failed, and what a user stopped, as it is.
 
     Returns:
         "retried", for each new run its name, whose place it takes and why, and the sweep's "state".
@@ -27,7 +30,7 @@ def retry_sweep(server: ServerAddress, path: str, *, abandoned: bool = False) ->
     Raises:
         ServerError: There is no such sweep, or the server is not ours.
     """
-    body = json.dumps({"abandoned": abandoned}).encode()
+    body = json.dumps({"abandoned": abandoned, "only_interrupted": only_interrupted}).encode()
     return _call(server, f"{_name_sweep(server, path)}/retry", body)
 
 

@@ -11,17 +11,23 @@ from rich.console import Console
 from rich.live import Live
 
 from bpsweep.agent import home
-from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.errors import TrackingError, WorkersError
+from bpsweep.agent.presence import take_turn
 from bpsweep.agent.runs.agents import AgentGroup, Order
 from bpsweep.agent.sweep.file import SweepFile
 from bpsweep.agent.sweep.local_server import ServerAddress
 from bpsweep.agent.sweep.progress import describe_end, draw_progress
 from bpsweep.agent.sweep.server_calls import retry_sweep
+from bpsweep.agent.tracking.address import wait_for_server
 from bpsweep.agent.tracking.sweeps import SweepProgress, create_sweep, watch_sweep
 from bpsweep.agent.training.inputs import MAX_REJECTED
 from bpsweep.agent.training.warm_inputs import N_KEPT, OF_INPUTS
 
 POLL_S = 2.0
+SERVER_S = 60.0
+"""How long to wait for a server that is being started again, before the end is looked at."""
+MAX_STARTS = 20
+"""How often workers are started for one sweep: once, and again after each interruption."""
 OVER = ("FINISHED", "CANCELED", "STOPPED", "CRASHED", "FAILED")
 
 
@@ -64,8 +70,14 @@ class SweepJob:
 def open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
     """Return the path of the sweep to work on, and how far it is.
 
-    It is the unfinished one of before, else a new one.
+    It is the unfinished one of before, else a new one. Of two commands that start at once one
+    creates it, and the other joins.
     """
+    with take_turn(job.memo.with_suffix(".lock")):
+        return _open_sweep(job, console)
+
+
+def _open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
     if job.memo.exists():
         path = str(json.loads(job.memo.read_text(encoding="utf-8"))["sweep"])
         try:
@@ -106,36 +118,86 @@ def begin_work(job: SweepJob, path: str, agents: AgentGroup) -> None:
 
 
 def work_off(
-    path: str, before: SweepProgress, n_runs: int | None, agents: AgentGroup, console: Console
+    job: SweepJob, path: str, before: SweepProgress, agents: AgentGroup, console: Console
 ) -> None:
-    """Show the progress of agents until nothing of their sweep is left.
+    """Have agents work on a sweep and show their progress until nothing of it is left.
 
-    An interruption ends agents and runs before it goes on to the caller.
+    What was interrupted is run again, and workers whose foreman was killed are started again. An
+    interruption ends agents and runs before it goes on to the caller.
 
     Args:
+        job: The sweep's file, its images, its server.
         path: The sweep's path.
         before: How far it was before they began.
-        n_runs: How many runs there will be; None for a sweep without an end.
-        agents: Those at work on it.
+        agents: Those to work on it; they have begun.
         console: Where to show it.
+
+    Raises:
+        WorkersError: They died, and the sweep is not over.
     """
-    try:
-        with Live(console=console, transient=True) as live:
-            while agents.wait(POLL_S):
-                now = _watch(path, before)
-                _print_ended(before, now, console)
-                live.update(draw_progress(now, n_runs))
-                before = now
-    finally:
-        agents.stop()
-    last = watch_sweep(path)
-    _print_ended(before, last, console)
-    if last.state not in OVER:
-        logs = ", ".join(str(path) for path in agents.log_paths)
-        console.print(
-            f"[yellow]The agents ended before the sweep did[/yellow] (it is {last.state}); "
-            f"what they said is in {logs}"
-        )
+    for n_left in reversed(range(MAX_STARTS)):
+        try:
+            before = _watch_agents(job, path, before, agents, console)
+        finally:
+            agents.stop()
+        wait_for_server(timeout_s=SERVER_S)
+        last = watch_sweep(path)
+        _print_ended(before, last, console)
+        before = last
+        died = agents.died
+        n_again = _retry_interrupted(job, path)
+        if not n_again and last.state in OVER:
+            return
+        if not n_left or (died is not None and not _has_moved(last)):
+            break
+        if died is not None:
+            console.print(
+                f"The process that the workers belong to {died}; they are started again.",
+                highlight=False,
+            )
+        elif n_again:
+            console.print(f"{n_again} interrupted runs are run again.", highlight=False)
+        else:
+            break
+        agents.start_again()
+        begin_work(job, path, agents)
+    raise WorkersError(_explain_end(last, agents))
+
+
+def _has_moved(progress: SweepProgress) -> bool:
+    """Tell whether any run of a sweep has begun: its workers can work."""
+    return any(run.state != "pending" for run in progress.runs)
+
+
+def _retry_interrupted(job: SweepJob, path: str) -> int:
+    """Have the server queue what was interrupted, by nobody's wish; return how many."""
+    if not job.server.embedded:
+        return 0
+    return len(retry_sweep(job.server, path, only_interrupted=True)["retried"])
+
+
+def _explain_end(last: SweepProgress, agents: AgentGroup) -> str:
+    logs = ", ".join(str(path) for path in agents.log_paths)
+    ended = agents.died or "ended"
+    return (
+        f"the workers died before the sweep was over (it is {last.state.lower()}, "
+        f"{len(last.finished)} runs finished; the process that they belong to {ended}). "
+        f"Logs: {logs}. They said last:\n{agents.read_last_words() or '(nothing)'}\n"
+        "`bpsweep doctor` looks at the installation; the same command goes on with what is left."
+    )
+
+
+def _watch_agents(
+    job: SweepJob, path: str, before: SweepProgress, agents: AgentGroup, console: Console
+) -> SweepProgress:
+    """Show the progress of agents until none is left; return how far the sweep was at last."""
+    with Live(console=console, transient=True) as live:
+        while agents.wait(POLL_S):
+            now = _watch(path, before)
+            _print_ended(before, now, console)
+            live.update(draw_progress(now, job.file.n_runs))
+            before = now
+    return before
 
 
 def _print_ended(before: SweepProgress, now: SweepProgress, console: Console) -> None:

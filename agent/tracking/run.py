@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +12,10 @@ import numpy as np
 import wandb
 from numpy.typing import NDArray
 
-from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.errors import ClientServiceError, TrackingError
 from bpsweep.agent.tracking.address import server_url
 from bpsweep.agent.tracking.origin import known_settings, list_packages, remember
-from bpsweep.agent.tracking.trouble import TROUBLE
+from bpsweep.agent.tracking.trouble import insist, service_needed
 from bpsweep.report import metrics
 from bpsweep.report.predictions import FILE_NAME, Predictions, write_predictions
 from bpsweep.report.records import TRAIN
@@ -95,8 +95,29 @@ class TrackedRun:
     ) -> None:
         self.close(error)
 
-    def open(self) -> None:
-        """Start the run at W&B."""
+    def open(self, is_leaving: Callable[[], bool] = bool) -> None:
+        """Start the run at W&B; while the server does not answer, wait for it.
+
+        Args:
+            is_leaving: Asked while we wait; once true, we wait no longer.
+
+        Raises:
+            TrackingError: The server answers, and does not take the run; or we are to leave.
+        """
+        try:
+            self._run = insist(self._init, lambda: is_leaving() or self.must_stop())
+        except TrackingError as error:
+            raise TrackingError(
+                f"the run was not started: {error}. Is the server running (`bpsweep serve`)? Is "
+                "WANDB_BASE_URL right?"
+            ) from error
+        remember(self._run.settings)
+        with service_needed():
+            self._save_text(REQUIREMENTS, list_packages())
+            self._run.define_metric(metrics.EPOCH)
+            self._run.define_metric("*", step_metric=metrics.EPOCH)
+
+    def _init(self) -> wandb.Run:
         spec, stop = self._spec, self._stop
         settings = wandb.Settings(
             init_timeout=INIT_TIMEOUT_S,
@@ -111,36 +132,33 @@ class TrackedRun:
             settings.quiet = True
         if "WANDB_FINISH_TIMEOUT" not in os.environ:
             settings.finish_timeout = FINISH_TIMEOUT_S
-        try:
-            self._run = wandb.init(
-                settings=settings,
-                save_code=False,
-                id=spec.run_id,
-                config=None if spec.values is None else dict(spec.values),
-                group=spec.group,
-                job_type=spec.kind,
-                name=spec.name,
-                entity=spec.entity,
-                project=spec.project,
-            )
-        except TROUBLE as error:
-            raise TrackingError(
-                f"the W&B server {server_url()} does not answer, so the run was not started: "
-                f"{error}. Is it running (`bpsweep serve`)? Is WANDB_BASE_URL right?"
-            ) from error
-        remember(self._run.settings)
-        self._save_text(REQUIREMENTS, list_packages())
-        self._run.define_metric(metrics.EPOCH)
-        self._run.define_metric("*", step_metric=metrics.EPOCH)
+        return wandb.init(
+            settings=settings,
+            save_code=False,
+            id=spec.run_id,
+            config=None if spec.values is None else dict(spec.values),
+            group=spec.group,
+            job_type=spec.kind,
+            name=spec.name,
+            entity=spec.entity,
+            project=spec.project,
+        )
 
     def close(self, error: BaseException | None = None) -> None:
-        """End the run: finished, killed where it was told to stop, failed with any other error."""
-        if isinstance(error, Exception):
-            self._run.summary[ERROR] = f"{type(error).__name__}: {error}"
+        """End the run: finished, killed where it was told to stop, failed with any other error.
+
+        Raises:
+            TrackingError: Its end cannot be handed over.
+        """
+        if isinstance(error, ClientServiceError):
+            return  # nobody is left to tell; the server notes the silence
         interrupted = isinstance(error, KeyboardInterrupt)
         code = 0 if error is None else EXIT_INTERRUPTED if interrupted else EXIT_FAILED
         try:
-            self._run.finish(exit_code=code)
+            with service_needed():
+                if isinstance(error, Exception):
+                    self._run.summary[ERROR] = f"{type(error).__name__}: {error}"
+                self._run.finish(exit_code=code)
         except TimeoutError:
             raise TrackingError(
                 f"the W&B server {server_url()} does not answer, so the run's end could not be "
@@ -160,7 +178,8 @@ class TrackedRun:
     def say(self, text: str) -> None:
         """Print a line, and keep it in the run's log."""
         print(text, flush=True)
-        self._run.write_logs(text)
+        with service_needed():
+            self._run.write_logs(text)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -175,17 +194,20 @@ class TrackedRun:
     def save_config(self, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
         """Keep the resolved settings and what the run is made from."""
         resolved = {**config, PROVENANCE: dict(provenance)}
-        self._run.config.update(resolved, allow_val_change=True)
-        if provenance.get("synthetic"):
-            self._run.tags = (*(self._run.tags or ()), "synthetic")
+        with service_needed():
+            self._run.config.update(resolved, allow_val_change=True)
+            if provenance.get("synthetic"):
+                self._run.tags = (*(self._run.tags or ()), "synthetic")
 
     def log_epoch(self, values: Mapping[str, float]) -> None:
         """Log one epoch's metrics, without a step: one with a step waits for the next."""
-        self._run.log(dict(values))
+        with service_needed():
+            self._run.log(dict(values))
 
     def save_summary(self, values: Mapping[str, Any]) -> None:
         """Keep values in the run's summary, where sweeps and tables look."""
-        self._run.summary.update(dict(values))
+        with service_needed():
+            self._run.summary.update(dict(values))
 
     def log_results(self, confusion: Confusion, pictures: Mapping[str, Iterable[Picture]]) -> None:
         """Log the numbers of a confusion matrix as a table, and named groups of pictures."""
@@ -200,11 +222,12 @@ class TrackedRun:
             name: [wandb.Image(picture.pixels, caption=picture.caption) for picture in group]
             for name, group in pictures.items()
         }
-        self._run.log({"confusion/table": table, **images})
+        insist(lambda: self._run.log({"confusion/table": table, **images}))
 
     def save_predictions(self, predictions: Predictions) -> None:
         """Keep what the best epoch says of every cell as a file of the run."""
-        self._save_text(FILE_NAME, write_predictions(predictions))
+        with service_needed():
+            self._save_text(FILE_NAME, write_predictions(predictions))
 
     def _save_text(self, name: str, text: str) -> None:
         path = Path(self._run.dir) / name
@@ -215,4 +238,4 @@ class TrackedRun:
         """Save a folder as this run's model artifact, `model-<run id>`."""
         artifact = wandb.Artifact(f"model-{self.id}", type="model", metadata=dict(metadata))
         artifact.add_dir(str(folder))
-        self._run.log_artifact(artifact)
+        insist(lambda: self._run.log_artifact(artifact))

@@ -13,7 +13,7 @@ import wandb
 from bpsweep.agent.errors import TrackingError
 from bpsweep.agent.tracking.address import server_url
 from bpsweep.agent.tracking.run import ERROR
-from bpsweep.agent.tracking.trouble import TROUBLE
+from bpsweep.agent.tracking.trouble import TROUBLE, ask_service
 from bpsweep.report import metrics
 from bpsweep.report.predictions import FILE_NAME, Predictions, read_predictions
 from bpsweep.report.records import (
@@ -42,18 +42,22 @@ def read_sweep(path: str) -> SweepRecord:
         TrackingError: No such sweep, no key, or the server does not answer.
     """
     try:
-        api = wandb.Api(timeout=30)
-        sweep = api.sweep(path)
-        runs = _read_runs(sweep.runs)
-        project = "/".join(sweep.path[:2])
-        beside = _read_runs(
-            api.runs(project, filters={"group": sweep.id, "jobType": {"$in": list(BESIDE)}})
-        )
-    except (wandb.errors.Error, ValueError, OSError) as error:
+        return ask_service(lambda: _read_sweep(path))
+    except (*TROUBLE, ValueError) as error:
         raise TrackingError(
             f"sweep {path!r} cannot be read from {server_url()}: {error} "
             "Give it as entity/project/id, as `wandb sweep` printed it."
         ) from error
+
+
+def _read_sweep(path: str) -> SweepRecord:
+    api = wandb.Api(timeout=30)
+    sweep = api.sweep(path)
+    runs = _read_runs(sweep.runs)
+    project = "/".join(sweep.path[:2])
+    beside = _read_runs(
+        api.runs(project, filters={"group": sweep.id, "jobType": {"$in": list(BESIDE)}})
+    )
     return SweepRecord(
         path="/".join(sweep.path),
         name=str(sweep.name),
@@ -157,12 +161,16 @@ def watch_sweep(path: str) -> SweepProgress:
         TrackingError: No such sweep, or the server does not answer.
     """
     try:
-        sweep = wandb.Api(timeout=10).sweep(path)
-        runs = list(sweep.runs)
-    except (wandb.errors.Error, ValueError, OSError) as error:
+        return ask_service(lambda: _watch_sweep(path))
+    except (*TROUBLE, ValueError) as error:
         raise TrackingError(
             f"sweep {path!r} cannot be read from {server_url()}: {error}"
         ) from error
+
+
+def _watch_sweep(path: str) -> SweepProgress:
+    sweep = wandb.Api(timeout=10).sweep(path)
+    runs = list(sweep.runs)
     swept = swept_names(sweep.config)
     return SweepProgress(
         state=str(sweep.state),

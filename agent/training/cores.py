@@ -1,22 +1,21 @@
 """The cores of this machine, shared by the runs that train on it now.
 
-A process that trains holds the lock of a file of its own in BPSWEEP_HOME; the system ends the lock
-whatever ends the process. So each can count the others, and before every epoch takes its part of
-the cores: all of them for a run that is alone, one each for as many as there are cores.
+A process that trains is present in a folder of BPSWEEP_HOME. So each can count the others, and
+before every epoch takes its part of the cores: all of them for a run that is alone, one each for as
+many as there are cores.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import torch
 from threadpoolctl import threadpool_limits
 
 from bpsweep.agent import home
 from bpsweep.agent.errors import ConfigError
+from bpsweep.agent.presence import count_present, stay_present
 from bpsweep.data.folders import count_cpus
 
 THREADS = "BPSWEEP_THREADS"
@@ -26,16 +25,9 @@ THREADS = "BPSWEEP_THREADS"
 @contextmanager
 def at_work() -> Iterator[None]:
     """Count this process among those that train, and give it its part of the cores."""
-    folder = home.home() / "at-work"
-    folder.mkdir(exist_ok=True)
-    path = folder / str(os.getpid())
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            share_cores()
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    with stay_present(_folder()):
+        share_cores()
+        yield
 
 
 def share_cores() -> int:
@@ -52,25 +44,12 @@ def share_cores() -> int:
 
 
 def count_at_work() -> int:
-    """Return how many processes train now; what was killed while it did is cleared away."""
-    n_found = 0
-    for path in (home.home() / "at-work").glob("[0-9]*"):
-        if _is_locked(path):
-            n_found += 1
-        elif not psutil.pid_exists(int(path.name)):
-            path.unlink(missing_ok=True)
-    return n_found
+    """Return how many processes train now."""
+    return count_present(_folder())
 
 
-def _is_locked(path: Path) -> bool:
-    try:
-        with path.open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:  # ended this moment
-        return False
-    return False
+def _folder() -> Path:
+    return home.home() / "at-work"
 
 
 def _named_threads() -> int | None:

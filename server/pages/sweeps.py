@@ -166,7 +166,7 @@ def _change_sweep(request: Request, user: Row, path: tuple[str, str, str], actio
     context = get_context(request)
     if action == "retry":
         with context.database.write() as db:
-            leases.retry_sweep(db, api.require_sweep(db, *path), abandoned=False)
+            leases.retry_sweep(db, api.require_sweep(db, *path))
         return
     with context.database.read() as db:
         sweep = api.require_sweep(db, *path)
