@@ -39,7 +39,7 @@ def test_a_server_says_where_it_is_and_ends_in_time(tmp_path):
     store = tmp_path / "store"
     with open_server_process(store) as server:
         address = server.address
-        assert set(address) == {"url", "pid", "entity", "started_at"}
+        assert set(address) == {"url", "pid", "entity", "started_at", "while_used"}
         for name in ("server.json", "api_key", "bpsweep.sqlite3"):
             assert stat.S_IMODE((store / name).stat().st_mode) == 0o600, name
         assert len(server.key) >= 40
