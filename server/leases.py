@@ -135,7 +135,7 @@ def retry_sweep(
     Returns:
         For each new run its name, the old run's name and state, and the configuration.
     """
-    freed = free_deleted(db, sweep)
+    freed = [] if only_interrupted else free_deleted(db, sweep)
     if abandoned:
         for run in runs.list_sweep_runs(db, sweep["id"]):
             if run["state"] in runs.OPEN and not _is_queued(db, run):
