@@ -2,7 +2,6 @@
 
 import argparse
 import gc
-import ipaddress
 import logging
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from bpsweep.server.app import create_app
 from bpsweep.server.context import Context
 from bpsweep.server.errors import StoreError
 from bpsweep.server.graphql.execute import build_schema
+from bpsweep.server.hosts import is_loopback, known_names
 from bpsweep.server.settings import DEFAULT_PROJECT, Settings
 from bpsweep.server.store import users
 
@@ -41,6 +41,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="let --host be reachable from other machines: whoever has the key can then read and"
         " change everything here, and the key travels unencrypted, so use it inside a trusted"
         " network or behind a TLS proxy",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name at which clients reach this server, as that of a proxy before it; requests"
+        " for other names are refused (may be given several times)",
     )
     parser.add_argument(
         "--lease-seconds",
@@ -100,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lease_seconds=options.lease_seconds,
         max_attempts=options.max_attempts,
         while_used=options.while_used,
+        hosts=known_names(options.host, options.allowed_host),
+        any_address=not is_loopback(options.host),
     )
     try:
         if options.check or options.backup is not None:
@@ -215,16 +225,6 @@ def describe_start(settings: Settings, url: str, key: str) -> str:
             "Stop it with Ctrl-C.",
         ]
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address can be reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 if __name__ == "__main__":

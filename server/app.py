@@ -24,6 +24,7 @@ from bpsweep.server.errors import ServerError
 from bpsweep.server.folder import has_users
 from bpsweep.server.graphql.common import Operation
 from bpsweep.server.graphql.execute import execute
+from bpsweep.server.hosts import HostCheck
 from bpsweep.server.limits import parse_object, read_body
 from bpsweep.server.scheduler import Scheduler
 from bpsweep.server.settings import Settings
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.context = context
     app.state.board = Board(context.database, settings.store)
     app.add_exception_handler(ServerError, _answer_error)
+    app.add_middleware(HostCheck, names=settings.hosts, any_address=settings.any_address)
     app.post("/graphql")(post_graphql)
     app.get("/healthz")(get_health)
     app.post("/sdk/otel/{rest:path}")(drop_telemetry)
@@ -94,9 +96,12 @@ async def post_graphql(request: Request) -> Response:
     return await run_in_threadpool(work)
 
 
-async def get_health() -> dict[str, str]:
-    """Say that the server is up; needs no key."""
-    return {"status": "ok"}
+async def get_health(request: Request, nonce: str | None = None) -> dict[str, str]:
+    """Say that the server is up, and prove on demand that it is ours; needs no key."""
+    found = {"status": "ok"}
+    if nonce is not None:
+        found["proof"] = get_context(request).auth.prove(nonce, request.scope["server"][1])
+    return found
 
 
 async def drop_telemetry(rest: str) -> Response:

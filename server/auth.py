@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.responses import Response
 
+from bpsweep.server import folder, proof
 from bpsweep.server.errors import ServerError
 from bpsweep.server.settings import Settings
 from bpsweep.server.store import Database, Row, users
@@ -68,6 +69,15 @@ class Auth:
             if user and hmac.compare_digest(self._sign_session(user, expires), signature):
                 return user
         return self.find_user(request)
+
+    def prove(self, nonce: str, port: int) -> str:
+        """Return the proof that this server holds the store's own key; see `server/proof.py`.
+
+        Raises:
+            BadRequestError: The nonce is not one.
+            StoreError: The store's key cannot be read.
+        """
+        return proof.prove(folder.ensure_key(self._settings.store), nonce, port)
 
     def start_session(self, response: Response, user: Row) -> None:
         """Give a browser the cookie that lets it see the pages."""

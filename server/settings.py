@@ -19,6 +19,8 @@ class Settings:
         entity: The user that the store's own key belongs to.
         max_body_bytes: Longest request body, packed or unpacked. The client sends up to 10 MiB.
         max_upload_bytes: Largest uploaded file.
+        hosts: Names that the server answers to, beside those of loopback and addresses in digits.
+        any_address: Whether it answers to every address in digits, not only to loopback.
         link_seconds: How long a signed upload or download link works.
         while_used: End when no process is present in the store's folder users/ any more.
     """
@@ -29,6 +31,8 @@ class Settings:
     entity: str = DEFAULT_ENTITY
     max_body_bytes: int = 64 << 20
     max_upload_bytes: int = 64 << 30
+    hosts: frozenset[str] = frozenset({"localhost"})
+    any_address: bool = False
     link_seconds: int = 7 * 86_400
     session_seconds: int = 30 * 86_400
     while_used: bool = False

@@ -19,7 +19,8 @@ import psutil
 
 from bpsweep.agent.errors import ServerError
 from bpsweep.agent.presence import count_present, stay_present, take_turn
-from bpsweep.agent.tracking.address import CLOUD_URL
+from bpsweep.agent.tracking.address import CLOUD_URL, answers
+from bpsweep.agent.tracking.proof import MUST_PROVE, describe_stranger, is_proven
 
 Tell = Callable[[str], None]
 START_TIMEOUT_S = 30.0
@@ -53,18 +54,19 @@ def serve_command(store: Path, *arguments: str) -> list[str]:
 
 
 def find_server(store: Path) -> ServerAddress | None:
-    """Return the embedded server that serves a store now, if one does."""
+    """Return the embedded server that serves a store now, if one does and proves to be it."""
     try:
         found = json.loads((store / "server.json").read_text(encoding="utf-8"))
         key = (store / "api_key").read_text(encoding="utf-8").strip()
         url, entity = str(found["url"]), str(found["entity"])
-        with urllib.request.urlopen(f"{url}/healthz", timeout=5) as answer:  # noqa: S310  # our own http address
-            answer.read()
-    except (OSError, ValueError, KeyError, urllib.error.URLError):
+        if not is_proven(url, key):
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     environment = {
         "WANDB_BASE_URL": url,
         "WANDB_API_KEY": key,
+        MUST_PROVE: "1",
         "WANDB_ENTITY": entity,
         "WANDB_PROJECT": os.environ.get("WANDB_PROJECT", "bpsweep"),
     }
@@ -155,7 +157,13 @@ class _Keeper:
         raise ServerError(
             f"the embedded server did not start on {str(self._store)!r} (exit status {status}): "
             + " / ".join(read_last_lines(self._store / "server.log"))
+            + self._describe_stranger()
         )
+
+    def _describe_stranger(self) -> str:
+        """Say it where something answers at the address that the store remembers."""
+        url = _read_address(self._store).get("url")
+        return f"; {describe_stranger(url)}" if isinstance(url, str) and answers(url) else ""
 
     def _watch(self) -> None:
         while not self._is_closed.wait(WATCH_S):
@@ -216,6 +224,13 @@ def read_last_lines(path: Path, n_lines: int = 5) -> list[str]:
     return [line for line in lines if line.strip() and "API_KEY" not in line][-n_lines:]
 
 
+def _read_key(store: Path) -> str | None:
+    try:
+        return (store / "api_key").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+
+
 def _read_address(store: Path) -> dict[str, Any]:
     try:
         found = json.loads((store / "server.json").read_text(encoding="utf-8"))
@@ -241,6 +256,9 @@ def named_server(store: Path) -> ServerAddress | None:
     if ours is not None and ours.url == url:
         return ours
     _require_answer(url)
+    if key == _read_key(store) or url == _read_address(store).get("url"):
+        # It was ours, and what answers there now has not proved that it still is.
+        raise ServerError(describe_stranger(url))
     return ServerAddress(url, {"WANDB_BASE_URL": url, "WANDB_API_KEY": key}, embedded=False)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from bpsweep.agent.errors import ServerError
 from bpsweep.agent.sweep.local_server import ServerAddress
+from bpsweep.agent.tracking.proof import describe_stranger, is_proven
 
 TIMEOUT_S = 120.0
 
@@ -62,6 +63,7 @@ def _name_sweep(server: ServerAddress, path: str) -> str:
 
 def _call(server: ServerAddress, path: str, body: bytes | None) -> dict[str, Any]:
     key = server.environment["WANDB_API_KEY"]
+    _require_proof(server, key)
     request = urllib.request.Request(  # noqa: S310  # the address of a W&B server
         f"{server.url}/api/sweeps/{path}",
         data=body,
@@ -82,6 +84,20 @@ def _call(server: ServerAddress, path: str, body: bytes | None) -> dict[str, Any
         raise ServerError(f"{server.url} says: {said}") from error
     except (OSError, ValueError) as error:
         raise ServerError(f"{server.url} gave no answer that can be read: {error}") from error
+
+
+def _require_proof(server: ServerAddress, key: str) -> None:
+    """Make sure that the embedded server is still what listens at its address.
+
+    Raises:
+        ServerError: Nothing does, or another program.
+    """
+    try:
+        if not server.embedded or is_proven(server.url, key):
+            return
+    except OSError as error:
+        raise ServerError(f"{server.url} gave no answer that can be read: {error}") from error
+    raise ServerError(describe_stranger(server.url))
 
 
 def _read_error(error: urllib.error.HTTPError) -> str | None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
+from bpsweep.agent.tracking import proof
+
 CLOUD_URL: Final = "https://api.wandb.ai"
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 PAUSE_S: Final = 1.0
@@ -64,11 +66,14 @@ def wait_for_server(is_leaving: Callable[[], bool] = bool, timeout_s: float = fl
     if os.environ.get("WANDB_MODE", "online") != "online":
         return True  # the client keeps what it is told on disk, and needs no server
     url, until, is_told = server_url(), time.monotonic() + timeout_s, False
-    while not answers(url):
+    while (is_stranger := proof.is_stranger(url)) or not answers(url):
         if is_leaving() or time.monotonic() >= until:
             return False
         if not is_told:
-            print(f"The W&B server {url} does not answer; waiting for it.", flush=True)
+            if is_stranger:
+                print(f"Waiting for our own server: {proof.describe_stranger(url)}.", flush=True)
+            else:
+                print(f"The W&B server {url} does not answer; waiting for it.", flush=True)
             is_told = True
         time.sleep(PAUSE_S)
     if is_told:
