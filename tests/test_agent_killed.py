@@ -155,7 +155,7 @@ def test_a_server_that_stands_still_for_a_minute_costs_no_run(command: Command) 
     wait_until(command.trained, 90, "training")
     (server,) = command.find(*SERVER)
     server.suspend()
-    time.sleep(45)  # longer than the lease of a run, and than a login waits
+    time.sleep(60)  # longer than the lease of a run, and than a login waits
     server.resume()
     assert process.wait(timeout=200) == 0, command.said()
     command.check_all_finished()
@@ -184,6 +184,29 @@ def test_two_commands_at_once_work_on_one_sweep(command: Command) -> None:
     assert [process.wait(timeout=200) for process in both] == [0, 0], command.said()
     assert command.said().count("Created sweep") == 1
     assert command.said().count("Continuing sweep") == 1
+    command.check_all_finished()
+    command.check_nothing_left()
+
+
+@pytest.mark.slow
+def test_controls_go_on_whatever_is_killed(command: Command) -> None:
+    process = command.start(controls=True)
+
+    def is_beside(epoch: int) -> bool:
+        texts = [file.read_text() for file in (command.home / "logs").rglob("beside-*.log")]
+        return any(f"epoch {epoch}/150" in text for text in texts)
+
+    wait_until(lambda: is_beside(5), 150, "a control's training")
+    command.find("multiprocessing.spawn")[0].kill()
+    again = "runs beside the sweep has died"
+    wait_until(lambda: again in command.said(), 20, f"{command.said()}: a word of it")
+    wait_until(lambda: command.find("multiprocessing.spawn"), 20, "another start")
+    process.kill()
+    process.wait()
+    command.check_nothing_left()
+    assert command.start(controls=True).wait(timeout=200) == 0, command.said()
+    assert command.said().count("Created sweep") == 1, command.said()
+    assert "did not finish" not in command.said()
     command.check_all_finished()
     command.check_nothing_left()
 

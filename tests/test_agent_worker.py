@@ -38,6 +38,13 @@ class Place:
                 [*BPSWEEP, "agent", sweep, *options], env=self.environment, stdout=log, stderr=log
             )
 
+    def start_stock(self, sweep: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("wb") as log:
+            command = [sys.executable, "-m", "wandb", "agent", sweep]
+            return subprocess.Popen(
+                command, env=self.environment, cwd=self.folder, stdout=log, stderr=log
+            )
+
     def said(self, name: str = "log") -> str:
         return (self.folder / name).read_text()
 
@@ -135,6 +142,28 @@ def test_a_server_that_is_killed_and_comes_back_costs_no_run(place: Place) -> No
     finished = [run for run in place.runs(sweep) if run["state"] == "finished"]
     rates = sorted(run["config"]["learning_rate"] for run in finished)
     assert rates == [1e-4, 3e-4, 1e-3], place.runs(sweep)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", ["bpsweep", "wandb"])
+def test_a_server_away_or_still_for_long_costs_no_run(place: Place, agent: str) -> None:
+    """As a machine that is asleep: longer than a lease, and than the client waits at its login."""
+    sweep = place.make_sweep(model="mlp", epochs=60, learning_rate=[1e-3, 1e-4], image_size=64)
+    worker = place.start(sweep) if agent == "bpsweep" else place.start_stock(sweep)
+    wait_until(lambda: "epoch 3/60" in place.said(), 90)
+    place.server.stop(signal.SIGKILL)
+    time.sleep(35)
+    place.server.start()
+    assert place.server.process is not None
+    server = psutil.Process(place.server.process.pid)
+    server.suspend()
+    time.sleep(60)
+    server.resume()
+    assert place.end(worker) == 0, place.said()
+    runs = place.runs(sweep)
+    finished = sorted(r["config"]["learning_rate"] for r in runs if r["state"] == "finished")
+    assert finished == [1e-4, 1e-3], place.said()
+    assert "failed" not in states(runs) and "AuthenticationError" not in place.said()
 
 
 @pytest.mark.slow

@@ -69,12 +69,17 @@ def run(  # one parameter an option
         console.print(f"{sweep_yaml}: a {method} sweep of {count}, {n_agents} agents")
         folder = prepare_data(data_dir, console)
         prepare_caches(file, folder, console)
-        wait_for_server = start_server(
-            stack, console
-        )  # it loads beside the wandb client, which follows
+        # It loads beside the wandb client, which follows.
+        wait_for_server = start_server(stack, console)
         stack.callback(group.stop)  # before the server ends: runs have yet to tell it their end
         with held_interrupts():
-            from bpsweep.agent.sweep.work import SweepJob, begin_work, open_sweep, work_off
+            from bpsweep.agent.sweep.work import (
+                SweepJob,
+                begin_work,
+                note_sweep,
+                open_sweep,
+                work_off,
+            )
         server = enter_server(stack, console, wait_for_server)
         job = SweepJob(file, folder, server, n_agents)
         path, before = open_sweep(job, console)
@@ -93,6 +98,7 @@ def run(  # one parameter an option
             settings = ExtraRuns(folder, agents, f"bpsweep controls {path}", console)
             run_controls(path, 1, [], settings)
         print_verdict(path, target, console)
+        note_sweep(job, path, is_judged=True)
     console.print(f"This table again: bpsweep report {path}", highlight=False)
     if server.embedded:
         console.print("The runs in a browser: bpsweep serve", highlight=False)

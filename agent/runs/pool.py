@@ -10,8 +10,9 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.errors import ClientServiceError, WorkersError
 from bpsweep.agent.orphan import end_in_order
 from bpsweep.agent.runs.agents import PATIENCE_S
 from bpsweep.agent.runs.trial import InputsLoader, Trial
 from bpsweep.agent.tracking.run import RunSpec
+from bpsweep.agent.tracking.trouble import renew_service
 from bpsweep.agent.training.loop import EpochResult, Question
 from bpsweep.agent.training.memory import keep_freed_memory
 from bpsweep.agent.training.warm_inputs import WarmInputs
@@ -31,6 +33,10 @@ from bpsweep.data.folders import count_cpus
 from bpsweep.report import metrics
 
 POLL_S = 0.5
+MAX_RESTARTS = 10
+"""How often processes are started again, in one list, after one of them was killed."""
+MAX_SERVICES = 5
+"""How often a run is begun again because the client's service died under it."""
 SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the locks of running threads
 
 
@@ -39,13 +45,15 @@ class RunUpdate:
     """What a process says of the run it is at.
 
     Args:
-        name: The run's.
+        number: Its place in the list.
+        name: Its name, for people.
         epoch: The last one done; 0 at the start.
         accuracy: Of validation, at that epoch; at the end the best one.
         is_over: Whether the run has ended.
         error: Why it failed.
     """
 
+    number: int
     name: str
     epoch: int = 0
     accuracy: float | None = None
@@ -73,22 +81,35 @@ def train_in_pool(
 ) -> int:
     """Train some runs; return how many finished.
 
-    An interruption ends the processes, with what they have, before it goes on to the caller.
+    Where a process is killed, all start anew with what is left: one that dies as it speaks can
+    leave the channels to the others locked. An interruption ends the processes, with what they
+    have, before it goes on to the caller.
 
     Raises:
-        TrackingError: A process was killed; what it had not finished is named.
+        WorkersError: Processes died again and again; the folder of their logs is named.
     """
-    if not specs:
-        return 0
     settings.log_dir.mkdir(parents=True, exist_ok=True)
-    pool = _Pool(specs, settings)
-    try:
-        return _show(pool, len(specs), console, label)
-    finally:
-        pool.stop()
+    ended: dict[int, bool] = {}  # place of a run that is over -> whether it finished
+    n_restarts = 0
+    while left := {i: spec for i, spec in enumerate(specs) if i not in ended}:
+        pool = _Pool(left, settings)
+        try:
+            _show(pool, ended, len(specs), console, label)
+        except WorkersError as error:
+            n_restarts += 1
+            if n_restarts > MAX_RESTARTS:
+                raise
+            console.print(f"{error} It is started again.", highlight=False)
+        finally:
+            pool.stop()
+        for update in pool.read_rest():  # a run that ended as we stopped is not trained twice
+            if update.is_over and update.error is None:
+                ended[update.number] = True
+    return sum(ended.values())
 
 
-def _show(pool: "_Pool", n_runs: int, console: Console, label: str) -> int:
+def _show(pool: "_Pool", ended: dict[int, bool], n_runs: int, console: Console, label: str) -> None:
+    """Show the runs at work until all are over, and note in `ended` how each has ended."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -96,24 +117,21 @@ def _show(pool: "_Pool", n_runs: int, console: Console, label: str) -> int:
         TimeElapsedColumn(),
         TextColumn("{task.fields[now]}"),
     )
-    n_finished, at_work = 0, dict[str, str]()
+    at_work = dict[int, str]()
     hidden = not console.is_terminal  # a log wants lines, not bars
     with Progress(*columns, console=console, disable=hidden, transient=True) as bar:
-        task = bar.add_task(label, total=n_runs, now="starting")
-        n_over = 0
-        while n_over < n_runs:
+        task = bar.add_task(label, total=n_runs, completed=len(ended), now="starting")
+        while len(ended) < n_runs:
             update = pool.listen()
             if update is None:
                 continue
             if update.is_over:
-                n_over += 1
-                n_finished += update.error is None
-                at_work.pop(update.name, None)
+                ended[update.number] = update.error is None
+                at_work.pop(update.number, None)
                 console.print(_describe_end(update), highlight=False)
             else:
-                at_work[update.name] = f"{update.name}: epoch {update.epoch}"
-            bar.update(task, completed=n_over, now="; ".join(at_work.values()))
-    return n_finished
+                at_work[update.number] = f"{update.name}: epoch {update.epoch}"
+            bar.update(task, completed=len(ended), now="; ".join(at_work.values()))
 
 
 def _describe_end(update: RunUpdate) -> str:
@@ -129,12 +147,12 @@ def _describe_end(update: RunUpdate) -> str:
 class _Pool:
     """The processes, what they are to do, and what they say."""
 
-    def __init__(self, specs: Sequence[RunSpec], settings: PoolSettings) -> None:
+    def __init__(self, specs: Mapping[int, RunSpec], settings: PoolSettings) -> None:
         self._tasks: Any = SPAWN.Queue()
         self._updates: Any = SPAWN.Queue()
         n_workers = min(settings.n_workers, len(specs))
-        for spec in (*specs, *[None] * n_workers):
-            self._tasks.put(spec)
+        for task in (*specs.items(), *[None] * n_workers):
+            self._tasks.put(task)
         n_threads = max(1, count_cpus() // n_workers)
         self._processes: list[BaseProcess] = [
             SPAWN.Process(
@@ -149,18 +167,29 @@ class _Pool:
             process.start()
 
     def listen(self) -> RunUpdate | None:
-        """Wait a moment for an update."""
+        """Wait a moment for an update.
+
+        Raises:
+            WorkersError: A process was killed.
+        """
         try:
             update: RunUpdate = self._updates.get(timeout=POLL_S)
         except queue.Empty:
             if any(process.exitcode for process in self._processes):
-                raise TrackingError(
-                    "a process that trained runs beside the sweep has died (killed, or no memory "
-                    f"left); what it said is in {self._log_dir}. The same command goes on with "
-                    "what is left."
+                raise WorkersError(
+                    "A process that trained runs beside the sweep has died (killed, or no memory "
+                    f"left); what it said is in {self._log_dir}."
                 ) from None
             return None
         return update
+
+    def read_rest(self) -> Iterator[RunUpdate]:
+        """Give the updates that nobody has listened to."""
+        while True:
+            try:
+                yield self._updates.get(timeout=0.1)
+            except queue.Empty:
+                return
 
     def stop(self) -> None:
         """End the processes; kill what takes over PATIENCE_S."""
@@ -193,9 +222,11 @@ def _work(
     torch.set_num_threads(n_threads)
     keep_freed_memory()
     load = WarmInputs().load
-    while not leaving.is_set() and (spec := tasks.get()) is not None:
-        updates.put(RunUpdate(str(spec.name)))
-        updates.put(_train_one(_ReportingTrial(spec, load, leaving.is_set, updates.put)))
+    while not leaving.is_set() and (task := tasks.get()) is not None:
+        number, spec = task
+        updates.put(RunUpdate(number, str(spec.name)))
+        make_trial = partial(_ReportingTrial, number, spec, load, leaving.is_set, updates.put)
+        updates.put(_train_one(make_trial))
 
 
 def _end_with_parent() -> None:
@@ -214,13 +245,14 @@ class _ReportingTrial(Trial):
 
     def __init__(
         self,
+        number: int,
         spec: RunSpec,
         load: InputsLoader,
         is_leaving: Question,
         tell: Callable[[RunUpdate], None],
     ) -> None:
         super().__init__(spec, load, is_leaving)
-        self.name = str(spec.name)
+        self.number, self.name = number, str(spec.name)
         self.best: float | None = None
         self._tell = tell
 
@@ -229,13 +261,25 @@ class _ReportingTrial(Trial):
         super().listen(epoch)
         accuracy = epoch.values[metrics.VAL_ACCURACY]
         self.best = max(self.best or 0.0, accuracy)
-        self._tell(RunUpdate(self.name, epoch.epoch, accuracy))
+        self._tell(RunUpdate(self.number, self.name, epoch.epoch, accuracy))
 
 
-def _train_one(trial: _ReportingTrial) -> RunUpdate:
-    try:
-        trial.open()
-        trial.close(trial.train())
-    except (Exception, KeyboardInterrupt) as error:
-        return RunUpdate(trial.name, is_over=True, error=f"{type(error).__name__}: {error}")
-    return RunUpdate(trial.name, accuracy=trial.best, is_over=True)
+def _train_one(make_trial: Callable[[], _ReportingTrial]) -> RunUpdate:
+    """Train a run; begin it again where the client's service, and nothing of its own, has died."""
+    n_services = 0
+    while True:
+        trial = make_trial()
+        try:
+            trial.open()
+            trial.close(trial.train())
+        except ClientServiceError as error:
+            print(f"bpsweep: {error}", flush=True)
+            renew_service()
+            n_services += 1
+            if n_services >= MAX_SERVICES:
+                return RunUpdate(trial.number, trial.name, is_over=True, error=str(error))
+        except (Exception, KeyboardInterrupt) as error:
+            said = f"{type(error).__name__}: {error}"
+            return RunUpdate(trial.number, trial.name, is_over=True, error=said)
+        else:
+            return RunUpdate(trial.number, trial.name, accuracy=trial.best, is_over=True)

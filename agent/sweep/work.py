@@ -70,7 +70,8 @@ class SweepJob:
 def open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
     """Return the path of the sweep to work on, and how far it is.
 
-    It is the unfinished one of before, else a new one. Of two commands that start at once one
+    It is the one of before, if that is unfinished or its command ended before the verdict, else a
+    new one. Of two commands that start at once one
     creates it, and the other joins.
     """
     with take_turn(job.memo.with_suffix(".lock")):
@@ -79,23 +80,30 @@ def open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
 
 def _open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
     if job.memo.exists():
-        path = str(json.loads(job.memo.read_text(encoding="utf-8"))["sweep"])
+        memo = json.loads(job.memo.read_text(encoding="utf-8"))
+        path, is_judged = str(memo["sweep"]), bool(memo.get("is_judged", True))
         try:
             progress = watch_sweep(path)
         except TrackingError:
             progress = None  # deleted, or another account: a new sweep is right
-        if progress is not None and not is_over(progress):
+        if progress is not None and not (is_judged and is_over(progress)):
             n_retried = len(retry_sweep(job.server, path)["retried"]) if job.server.embedded else 0
             again = f", {n_retried} interrupted to be run again" if n_retried else ""
             console.print(f"Continuing sweep {path}: {len(progress.finished)} finished{again}.")
             return path, progress
     path = create_sweep(job.file.config)
-    job.memo.parent.mkdir(parents=True, exist_ok=True)
-    temporary = job.memo.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"sweep": path}) + "\n", encoding="utf-8")
-    temporary.replace(job.memo)
+    note_sweep(job, path, is_judged=False)
     console.print(f"Created sweep {path}")
     return path, SweepProgress("PENDING", ())
+
+
+def note_sweep(job: SweepJob, path: str, *, is_judged: bool) -> None:
+    """Remember what this YAML became, and whether its verdict was given."""
+    job.memo.parent.mkdir(parents=True, exist_ok=True)
+    temporary = job.memo.with_suffix(".tmp")
+    text = json.dumps({"sweep": path, "is_judged": is_judged})
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(job.memo)
 
 
 def is_over(progress: SweepProgress) -> bool:
