@@ -118,16 +118,25 @@ def test_the_verdict_in_two_sentences_then_the_whole() -> None:
     assert document["selection"]["corrected"] < document["selection"]["raw"]
 
 
-def test_the_table_fits_a_terminal_of_100_columns() -> None:
+@pytest.mark.parametrize("width", [64, 80, 100, 140])
+@pytest.mark.parametrize("n_settings", [3, 6])
+def test_the_table_keeps_what_matters_at_any_width(width: int, n_settings: int) -> None:
     sweep = make_grid_sweep([0.85, 0.7, 0.6], CELLS)
-    running = replace(sweep.runs[1], state="running", predictions=None)
-    verdict = judge(replace(sweep, runs=(sweep.runs[0], running, sweep.runs[2])))
-    console = Console(width=100, file=io.StringIO())
-    console.print(draw_table(verdict))
+    more = {"model": "sklearn-mlp", "weight_decay": 0.00001, "normalize": "percentile", "seed": 7}
+    added = dict(list(more.items())[: n_settings - 2])
+    runs = [replace(run, config={**run.config, **added}) for run in sweep.runs]
+    runs[1] = replace(runs[1], state="running", predictions=None)
+    parameters = {**sweep.config["parameters"], **{name: {"values": [0, 1]} for name in added}}
+    config = {**sweep.config, "parameters": parameters}
+    verdict = judge(replace(sweep, config=config, runs=tuple(runs)))
+    console = Console(width=width, file=io.StringIO())
+    console.print(draw_table(verdict, width))
     text = console.file.getvalue()
-    for whole in ("learning_", "not reached", " running", "(95 %)", "verdict"):
-        assert whole in text
+    for whole in ("verdict", "reached, epoch 1", "running", "not reached", "accuracy (95 %)"):
+        assert whole in text, text
     assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    assert ("Hamming" in text.split("Left out")[0]) or "Left out for want of room" in text
 
 
 def test_latex_is_a_table_that_escapes_what_tex_would_eat() -> None:

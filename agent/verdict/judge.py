@@ -21,7 +21,7 @@ def judge_sweep(
 
 def print_assessment(assessment: Assessment, console: Console) -> None:
     """Print the table of configurations and what is to be said of it."""
-    console.print(draw_table(assessment.verdict))
+    console.print(draw_table(assessment.verdict, console.width))
     for line in summarize(assessment):
         console.print(line, highlight=False)
 

@@ -3,23 +3,82 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
+from bpsweep.report.statistics.goals import Goal
 from bpsweep.report.statistics.intervals import Interval
 from bpsweep.report.statistics.scores import ACCURACY, METRICS
 from bpsweep.report.statistics.verdict import Row, Verdict
-from bpsweep.report.text.numbers import name_share, show
+from bpsweep.report.text.numbers import list_values, name_share, show
 from bpsweep.report.text.verdict import describe, name_goal
 
 __all__ = ["describe", "draw_table", "flatten", "write_csv", "write_json", "write_latex"]
 
 
-def draw_table(verdict: Verdict) -> Table:
-    """Draw the verdict for the terminal, swept values first."""
+def draw_table(verdict: Verdict, width: int | None = None) -> Table:
+    """Draw the verdict for the terminal: settings, the judged metric, the verdict, then the rest.
+
+    Args:
+        verdict: What to draw.
+        width: Characters of a line. What does not fit is left out from the right, and named below
+            the table; settings that still do not fit share one column. None for no limit.
+    """
+    columns = _list_columns(verdict)
+    for is_folded in (False, True):
+        for n_shown in range(len(columns), N_NEEDED - 1, -1):
+            table = _build_table(verdict, columns[:n_shown], is_folded)
+            surplus = _count_surplus(table) if is_folded else 0
+            if width is None or _measure(table) - surplus <= width:
+                _name_missing(table, columns[n_shown:])
+                return table
+    _name_missing(table, columns[N_NEEDED:])
+    return table
+
+
+N_NEEDED: Final = 2
+"""Columns that are never left out: the judged metric and the verdict."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of results: its header, and its text for a row."""
+
+    header: str
+    show: Callable[[Row], str]
+
+
+def _list_columns(verdict: Verdict) -> list[_Column]:
+    """List the columns of results, the ones that matter first."""
+    goal = verdict.goal
+    others = [name for name in METRICS if name != goal.metric.name]
+    return [
+        _metric_column(goal.metric.name, verdict),
+        _Column("verdict", _show_status),
+        _Column(_name_chance(goal), _show_probability),
+        _Column("best\nepoch", lambda row: _show_count(row.best_epoch)),
+        *(_metric_column(name, verdict) for name in others),
+    ]
+
+
+def _metric_column(name: str, verdict: Verdict) -> _Column:
+    level = f" ({name_share(verdict.goal.level)})" if name == verdict.goal.metric.name else ""
+    return _Column(_title(name) + level, lambda row: _show_metric(row, name, verdict))
+
+
+def _name_chance(goal: Goal) -> str:
+    sign = ">=" if goal.metric.higher_is_better else "<="
+    return (
+        f"P({sign}\n{name_share(goal.target) if goal.metric is ACCURACY else f'{goal.target:g}'})"
+    )
+
+
+def _build_table(verdict: Verdict, columns: Sequence[_Column], is_folded: bool) -> Table:
     title = f"{verdict.sweep.name or verdict.sweep.path}: target {name_goal(verdict.goal)}"
     table = Table(
         title=title + (", synthetic images" if verdict.synthetic else ""),
@@ -27,44 +86,66 @@ def draw_table(verdict: Verdict) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
         header_style="bold",
+        caption_justify="left",
     )
-    for name in verdict.rows[0].swept:
-        header = name.replace("_", "_\n")  # so that many narrow columns fit a terminal
-        texts = [*header.split("\n"), *(show(row.swept[name]) for row in verdict.rows)]
-        widest = min(24, max(map(len, texts)))
-        table.add_column(header, overflow="fold", min_width=widest)
-    *measured, status = _head(verdict)
-    for name in measured:
-        table.add_column(name, no_wrap=True)
-    table.add_column(status, min_width=len("not reached"))
+    names = list(verdict.rows[0].swept)
+    if is_folded and names:
+        table.add_column("settings", min_width=MIN_SETTINGS)
+    else:
+        for name in names:
+            table.add_column(name.replace("_", "_\n"), no_wrap=True)  # narrow, so that many fit
+    for column in columns:
+        table.add_column(column.header, no_wrap=True)
     for row in verdict.rows:
-        table.add_row(*(show(value) for value in row.swept.values()), *_cells(row, verdict))
+        settings = [show(value) for value in row.swept.values()]
+        if is_folded and names:
+            settings = [list_values(row.swept)]
+        table.add_row(*settings, *(column.show(row) for column in columns))
     return table
 
 
-def _head(verdict: Verdict) -> tuple[str, ...]:
-    goal = verdict.goal
-    sign = ">=" if goal.metric.higher_is_better else "<="
-    target = name_share(goal.target) if goal.metric is ACCURACY else f"{goal.target:g}"
-    names = [_title(name) for name in METRICS]
-    names[list(METRICS).index(goal.metric.name)] += f" ({name_share(goal.level)})"
-    return (*names, f"P({sign}\n{target})", "best\nepoch", "from\nepoch", "verdict")
+MIN_SETTINGS: Final = 18
+
+
+def _measure(table: Table) -> int:
+    """Return how wide a table has to be for nothing in it to be cut."""
+    console = Console(width=10_000, file=io.StringIO())
+    return console.measure(table).maximum
+
+
+def _count_surplus(table: Table) -> int:
+    """Return how much narrower than its longest text a column of all settings may be."""
+    longest = max(len(str(cell)) for cell in table.columns[0].cells)
+    return max(0, longest - MIN_SETTINGS)
+
+
+def _name_missing(table: Table, columns: Sequence[_Column]) -> None:
+    if columns:
+        names = ", ".join(column.header.replace("\n", " ") for column in columns)
+        table.caption = f"Left out for want of room: {names}. A wider terminal, or --csv, has them."
 
 
 def _title(name: str) -> str:
     return name if name == "accuracy" else name.capitalize()
 
 
-def _cells(row: Row, verdict: Verdict) -> tuple[str, ...]:
+def _show_status(row: Row) -> str:
+    """Write the verdict on a row, and the first epoch at the target."""
     if not row.estimates:
-        return (*("-" for _ in METRICS), "-", "-", "-", row.state)
-    values = [_show_metric(row, name, verdict) for name in METRICS]
-    chance = "-" if row.probability is None else _show_chance(row.probability)
+        return row.state
     first = row.first_epoch_at_target
-    status = f"[green]{row.status}[/green]" if row.status == "reached" else str(row.status)
-    if row.state != "finished":
-        status += f", {row.state}"
-    return (*values, chance, str(row.best_epoch), "-" if first is None else str(first), status)
+    text = str(row.status) if first is None else f"{row.status}, epoch {first}"
+    if row.status == "reached":
+        text = f"[green]{text}[/green]"
+    return text if row.state == "finished" else f"{text}, {row.state}"
+
+
+def _show_probability(row: Row) -> str:
+    return "-" if row.probability is None else _show_chance(row.probability)
+
+
+def _show_count(value: int | None) -> str:
+    return "-" if value is None else str(value)
 
 
 def _show_chance(probability: float) -> str:
@@ -173,19 +254,19 @@ def write_json(verdict: Verdict, more: Mapping[str, Any] | None = None) -> str:
 
 def write_latex(verdict: Verdict) -> str:
     r"""Write the table for a paper; it needs `\usepackage{booktabs}`."""
-    names = list(verdict.rows[0].swept)
-    head = [*names, *(name.replace("\n", " ") for name in _head(verdict))]
+    names, columns = list(verdict.rows[0].swept), _list_columns(verdict)
+    head = [*names, *(column.header.replace("\n", " ") for column in columns)]
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_escape(' '.join(describe(verdict)))}}}",
-        rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(METRICS)}rrrl}}",
+        rf"\begin{{tabular}}{{{'l' * len(head)}}}",
         r"\toprule",
         " & ".join(map(_escape, head)) + r" \\",
         r"\midrule",
     ]
     for row in verdict.rows:
-        cells = [*(show(value) for value in row.swept.values()), *_cells(row, verdict)]
+        cells = [*map(show, row.swept.values()), *(column.show(row) for column in columns)]
         plain = [cell.replace("[green]", "").replace("[/green]", "") for cell in cells]
         lines.append(" & ".join(map(_escape, plain)) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
