@@ -10,10 +10,10 @@ from typing import Any
 
 import wandb
 
-from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.errors import ClientServiceError, TrackingError
 from bpsweep.agent.tracking.address import server_url
 from bpsweep.agent.tracking.run import ERROR
-from bpsweep.agent.tracking.trouble import TROUBLE, ask_service
+from bpsweep.agent.tracking.trouble import TROUBLE, ask_service, renew_service, service_needed
 from bpsweep.report import metrics
 from bpsweep.report.predictions import FILE_NAME, Predictions, read_predictions
 from bpsweep.report.records import (
@@ -112,9 +112,12 @@ def create_sweep(config: Mapping[str, Any]) -> str:
     """
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stdout(said), service_needed():
             sweep_id = wandb.sweep(dict(config))
-        return "/".join(wandb.Api(timeout=30).sweep(sweep_id).path)
+            return "/".join(wandb.Api(timeout=30).sweep(sweep_id).path)
+    except ClientServiceError:
+        renew_service()  # else the client says so again, at length, as this process ends
+        raise
     except (*TROUBLE, ValueError) as error:
         raise TrackingError(
             f"{server_url()} does not take the sweep: {said.getvalue()}{error}"
