@@ -4,6 +4,7 @@ ServerError
 ├── BadRequestError   the request cannot be understood or is not allowed (400)
 ├── NotFoundError     what the request names does not exist (404)
 ├── ConflictError     the request contradicts what is stored (409)
+├── NotNowError       the request may succeed later, the client tries again (429)
 ├── TooLargeError     a body or a file beyond the limits (413)
 └── StoreError   the folder or the database file cannot be used (ends the start)
 """
@@ -31,6 +32,12 @@ class ConflictError(ServerError):
     """The request contradicts what is stored."""
 
     status = 409
+
+
+class NotNowError(ServerError):
+    """The request cannot be served now; the client tries again."""
+
+    status = 429
 
 
 class TooLargeError(ServerError):

@@ -16,6 +16,8 @@ from bpsweep.server.store.database import Connection, Row
 
 # The client's exit code after Ctrl-C or after the server has asked it to stop.
 EXIT_INTERRUPTED = 255
+# How the reasons begin for which a search ends a run.
+EARLY_STOPS = ("hyperband", "pruned")
 ALL_TRIED = "every configuration has been tried"
 MAX_INTERRUPTIONS = 10
 
@@ -175,7 +177,9 @@ def free_deleted(db: Connection, sweep: Row) -> list[tuple[Row, Row]]:
         The new runs, each with the trial that it repeats.
     """
     config = sweepfile.read_config(sweep["config"])
-    if config["method"] == "bayes" or search.build_space(config).finite_size is None:
+    if config["method"] not in ("grid", "random") or sweepfile.is_scheduled(config):
+        return []
+    if search.build_space(config).finite_size is None:
         return []
     freed = []
     for trial in trials.list_orphans(db, sweep["id"]):
@@ -239,6 +243,16 @@ def request_stop(db: Connection, run: Row, reason: str, record: str | None = Non
         runs.save_run(db, run["id"], **values)
 
 
+def withdraw_run(db: Connection, run: Row, reason: str) -> bool:
+    """End a run that waits for an agent; return whether it did."""
+    trial = trials.find_trial(db, run["id"])
+    if run["state"] not in runs.OPEN or trial is None or not trial["queued"]:
+        return False
+    trials.save_trial(db, trial["id"], queued=0)
+    runs.end_run(db, run["id"], "killed", reason)
+    return True
+
+
 def finish_if_done(db: Connection, sweep_id: int | None) -> None:
     """End a sweep whose configurations are all handed out and whose runs have all ended."""
     if sweep_id is None:
@@ -262,8 +276,8 @@ def reopen_sweep(db: Connection, sweep_id: int) -> None:
 
 
 def _state_after_stop(run: Row) -> str:
-    # A run that hyperband ended has a result; one that the user stopped has not.
-    return "finished" if (run["stop_reason"] or "").startswith("hyperband") else "killed"
+    # A run that the search ended has a result; one that the user stopped has not.
+    return "finished" if (run["stop_reason"] or "").startswith(EARLY_STOPS) else "killed"
 
 
 def _is_queued(db: Connection, run: Row) -> bool:

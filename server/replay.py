@@ -27,6 +27,8 @@ def replay_sweep(db: Connection, sweep: Row) -> dict[str, Any]:
 def _replay_suggestions(
     db: Connection, sweep: Row, config: dict[str, Any], recorded: list[Row]
 ) -> list[dict[str, Any]]:
+    if sweepfile.is_scheduled(config):
+        return []  # another process suggested them; what it suggested is the record
     taken = scheduler.list_prior_keys(db, sweep, config)
     cursor = 0
     differences = []

@@ -58,13 +58,13 @@ class Scheduler:
             if queued is not None:
                 return [queued]
             sweep = sweeps.get_sweep(db, agent["sweep_id"])
-            if sweep["state"] in sweeps.ENDED:
-                return [{"type": "exit"}]
-            if sweep["state"] == "PAUSED":
-                return []
+            if sweep["state"] in (*sweeps.ENDED, "PAUSED"):
+                return [] if sweep["state"] == "PAUSED" else [{"type": "exit"}]
             if sweep["exhausted"]:
                 return self._answer_exhausted(db, sweep)
-        return self._claim_new(agent_id)
+            # Runs of a local scheduler come from its queue alone, and it may queue more.
+            is_scheduled = sweepfile.is_scheduled(sweepfile.read_config(sweep["config"]))
+        return [] if is_scheduled else self._claim_new(agent_id)
 
     def _look_after_runs(
         self, db: Connection, agent: Row, sweep: Row, alive: set[str]
@@ -149,6 +149,8 @@ class Scheduler:
             db, run["id"], agent_id=agent["id"], state="pending", heartbeat_at=time.time()
         )
         trials.save_trial(db, trial["id"], queued=0, acknowledged=0)
+        if sweep["state"] == "PENDING":
+            sweeps.save_sweep(db, sweep["id"], state="RUNNING")
         return self._deliver(db, run, trial, sweep)
 
     def _answer_exhausted(self, db: Connection, sweep: Row) -> list[Command]:
@@ -257,6 +259,8 @@ def record_runs(past: Sequence[search.PastRun]) -> str:
 
 def list_prior_keys(db: Connection, sweep: Row, config: dict[str, Any]) -> set[str]:
     """Return the configurations that the sweep's prior runs have tried."""
+    if "parameters" not in config:
+        return set()
     space = search.build_space(config)
     keys = set()
     for run_id in sweeps.list_prior_run_ids(db, sweep["id"]):

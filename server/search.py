@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bpsweep.server import hyperband
+from bpsweep.server import hyperband, sweepfile
 from bpsweep.server.space import Space, engine_schema, pick_point, sweeps
 
 MAX_DRAWS = 500
@@ -64,7 +64,7 @@ def count_expected(config: dict[str, Any], prior_keys: Collection[str] = frozens
         prior_keys: The configurations, by key, that prior runs have tried.
     """
     cap: int | None = config.get("run_cap")
-    if config["method"] != "grid":
+    if config["method"] != "grid" or sweepfile.is_scheduled(config):
         return cap
     space = build_space(config)
     size = space.grid_size - space.count_grid_points(set(prior_keys))

@@ -15,6 +15,8 @@ from bpsweep.server.sweepkeys import REFUSED, WITHOUT_EFFECT, list_keys, suggest
 from bpsweep.server.yamltext import load_yaml
 
 METHODS = ("grid", "random", "bayes")
+# The engines of local schedulers, with the methods that each serves.
+ENGINES = {"optuna": ("custom",), "ax": ("custom",), "wandb": METHODS}
 IMPUTES = ("latest", "best", "worst")
 
 
@@ -29,6 +31,12 @@ def read_config(text: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise BadRequestError(f"a sweep config is a mapping, got {type(config).__name__}")
     return config
+
+
+def is_scheduled(config: dict[str, Any]) -> bool:
+    """Return whether a sweep's runs come from a local scheduler, `wandb sweep-scheduler`."""
+    scheduler = config.get("scheduler")
+    return isinstance(scheduler, dict) and scheduler.get("engine") in ENGINES
 
 
 def check_config(text: str) -> tuple[dict[str, Any], list[str]]:
@@ -51,7 +59,8 @@ def _find_in_head(config: dict[str, Any]) -> Iterator[str]:
     method = config.get("method")
     if method not in (*METHODS, "custom"):
         hint = suggest_name(str(method), METHODS) if method is not None else ""
-        yield f"'method' is one of {', '.join(METHODS)}, got {method!r}{hint}"
+        allowed = f"{', '.join(METHODS)}, or custom with a 'scheduler'"
+        yield f"'method' is one of {allowed}, got {method!r}{hint}"
     yield from _find_in_scheduler(config)
     if "metric" in config:
         yield from _find_in_metric(config["metric"])
@@ -73,21 +82,54 @@ def _find_in_head(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _find_in_scheduler(config: dict[str, Any]) -> Iterator[str]:
-    if "scheduler" in config:
-        yield (
-            "'scheduler' is not served: this server suggests the runs itself; leave it out and"
-            f" choose a method: {', '.join(METHODS)}"
-        )
-    elif config.get("method") == "custom":
-        yield f"method 'custom' is not served here, choose one of {METHODS}"
+    scheduler, method = config.get("scheduler"), config.get("method")
+    example = "{engine: optuna}"
+    if "scheduler" not in config:
+        if method == "custom":
+            yield f"method 'custom' needs a 'scheduler' that suggests the runs, as {example}"
+    elif not isinstance(scheduler, dict) or scheduler.get("engine") not in ENGINES:
+        given = scheduler.get("engine") if isinstance(scheduler, dict) else scheduler
+        engines = ", ".join(ENGINES)
+        yield f"'scheduler.engine' is one of {engines}: write {example}, got {given!r}"
+    else:
+        yield from _find_in_engine(config, scheduler)
     if "metrics" in config:
-        yield "'metrics' needs method 'custom': name one 'metric'"
+        yield from _find_in_metrics(config)
     controller = config.get("controller", {"type": "cloud"})
     if not isinstance(controller, dict) or controller.get("type") != "cloud":
         yield (
             f"'controller' {controller!r} is not served: this server suggests the runs, a"
             " wandb.controller() of your own would never be asked; leave 'controller' out"
         )
+
+
+def _find_in_engine(config: dict[str, Any], scheduler: dict[str, Any]) -> Iterator[str]:
+    yield from _find_unknown("scheduler", scheduler)
+    engine, method = scheduler["engine"], config.get("method")
+    if method not in ENGINES[engine]:
+        wanted = " or ".join(ENGINES[engine])
+        yield f"'scheduler.engine' {engine} goes with method {wanted}, not with {method!r}"
+    for key in ("source", "optimizer", "search_space"):
+        if not isinstance(scheduler.get(key, ""), str):
+            yield f"'scheduler.{key}' is a text, got {scheduler[key]!r}"
+        elif key in scheduler and "source" not in scheduler:
+            yield f"'scheduler.{key}' names a function: say in which Python file, as 'source'"
+    if "early_terminate" in config:
+        yield "'early_terminate' does not go with a 'scheduler', which prunes by itself"
+    if "metric" not in config and "metrics" not in config:
+        yield "a 'scheduler' needs a 'metric' with a name and a goal, or several 'metrics'"
+
+
+def _find_in_metrics(config: dict[str, Any]) -> Iterator[str]:
+    if config.get("method") != "custom":
+        yield "'metrics' needs method 'custom' and a 'scheduler': name one 'metric'"
+    if "metric" in config:
+        yield "'metric' and 'metrics' exclude each other: keep 'metric' for a single one"
+    if not isinstance(config["metrics"], list) or len(config["metrics"]) < 2:
+        yield f"'metrics' is a list of at least two, got {config['metrics']!r}"
+    else:
+        for metric in config["metrics"]:
+            yield from _find_in_metric(metric)
 
 
 def _find_in_metric(metric: Any) -> Iterator[str]:
@@ -145,6 +187,9 @@ def _find_unknown(section: str, values: dict[str, Any]) -> Iterator[str]:
 
 def _find_in_parameters(config: dict[str, Any]) -> Iterator[str]:
     if "parameters" not in config:
+        scheduler = config.get("scheduler")
+        if isinstance(scheduler, dict) and scheduler.get("search_space"):
+            return
         yield "'parameters' is missing: name what is searched, as {lr: {min: 0.001, max: 0.1}}"
         return
     problems = list(parameters.find_problems(config["parameters"]))
@@ -179,4 +224,4 @@ def _find_warnings(config: dict[str, Any]) -> Iterator[str]:
             "there is no 'program': `wandb agent` would start nothing; name your script, as"
             " `program: train.py` (wandb.agent(..., function=...) needs none)"
         )
-    yield from parameters.find_warnings(config["parameters"])
+    yield from parameters.find_warnings(config.get("parameters", {}))

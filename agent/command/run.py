@@ -73,6 +73,7 @@ def run(  # one parameter an option
         wait_for_server = start_server(stack, console)
         stack.callback(group.stop)  # before the server ends: runs have yet to tell it their end
         with held_interrupts():
+            from bpsweep.agent.sweep.scheduling import run_scheduler
             from bpsweep.agent.sweep.work import (
                 SweepJob,
                 begin_work,
@@ -87,7 +88,8 @@ def run(  # one parameter an option
             begin_work(job, path, group)
             with held_interrupts():
                 from bpsweep.agent.verdict.judge import print_verdict  # while the workers load
-            work_off(job, path, before, group, console)
+            with run_scheduler(job, path, console, group.stop):
+                work_off(job, path, before, group, console)
         except KeyboardInterrupt:
             console.print("Stopped. The same command goes on with what is left:")
             console.print(f"  bpsweep run {sweep_yaml}", highlight=False)

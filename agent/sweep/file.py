@@ -1,5 +1,6 @@
 """A sweep YAML, read and checked whole before any run starts."""
 
+import importlib.util
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -20,14 +21,18 @@ SWEEP_KEYS = (
     "entity",
     "method",
     "metric",
+    "metrics",
     "name",
     "parameters",
     "program",
     "project",
     "run_cap",
+    "scheduler",
     "seed",
 )
-METHODS = ("grid", "random", "bayes")
+METHODS = ("grid", "random", "bayes", "custom")
+ENGINES = {"optuna": "optuna", "ax": "ax", "wandb": "sweeps"}
+"""The engines of local schedulers, with the module that each needs."""
 PROGRAM = "bpsweep.agent"
 """What a sweep file names as its program: the module that `wandb agent` starts for each run."""
 SPEC_KEYS = ("value", "values", "min", "max", "mu", "sigma", "q", "distribution", "probabilities")
@@ -61,7 +66,7 @@ class SweepFile:
 
         A setting drawn from a range gives nothing here: its values are not known beforehand.
         """
-        parameters = self.config["parameters"]
+        parameters = self.config.get("parameters", {})
         values = [_listed_values(parameters.get(name), name) for name in names]
         for chosen in itertools.product(*values):
             yield dict(zip(names, chosen, strict=True))
@@ -110,11 +115,25 @@ def _check_head(config: Mapping[str, Any]) -> Iterator[str]:
     metric = config.get("metric")
     if method == "bayes" and metric is None:
         yield "metric: missing; a bayes sweep needs a metric with a name and a goal."
-    if metric is not None:
-        yield from _check_metric(metric)
+    several = config.get("metrics")
+    for one in several if isinstance(several, list) else [metric]:
+        if one is not None:
+            yield from _check_metric(one)
+    yield from _check_scheduler(config)
     cap = config.get("run_cap")
     if cap is not None and not (isinstance(cap, int) and cap > 0):
         yield f"run_cap: {cap!r} is not allowed: give a whole number above 0."
+
+
+def _check_scheduler(config: Mapping[str, Any]) -> Iterator[str]:
+    scheduler = config.get("scheduler")
+    if scheduler is None:
+        if config.get("method") == "custom":
+            yield "scheduler: missing; method custom needs one, as {engine: optuna}."
+    elif not isinstance(scheduler, dict) or scheduler.get("engine") not in ENGINES:
+        yield f"scheduler: {scheduler!r} is not allowed: its engine is one of {', '.join(ENGINES)}."
+    elif (module := ENGINES[scheduler["engine"]]) and importlib.util.find_spec(module) is None:
+        yield f"scheduler: engine {scheduler['engine']} is not installed: pip install {module}."
 
 
 def _check_metric(metric: Any) -> Iterator[str]:
@@ -131,6 +150,9 @@ def _check_metric(metric: Any) -> Iterator[str]:
 
 def _check_parameters(config: Mapping[str, Any]) -> Iterator[str]:
     parameters = config.get("parameters")
+    scheduler = config.get("scheduler")
+    if parameters is None and isinstance(scheduler, dict) and scheduler.get("search_space"):
+        return
     if not isinstance(parameters, dict) or not parameters:
         yield "parameters: missing; name at least one setting with a value, values, or a range."
         return

@@ -66,6 +66,12 @@ class SweepJob:
             MAX_REJECTED: os.environ.get(MAX_REJECTED, "0"),
         }
 
+    @property
+    def scheduler_environment(self) -> dict[str, str]:
+        """All variables for a local scheduler, which has a helper of the client's of its own."""
+        kept = {name: v for name, v in os.environ.items() if name != "WANDB_SERVICE"}
+        return {**kept, **self.environment}
+
 
 def open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
     """Return the path of the sweep to work on, and how far it is.

@@ -36,6 +36,7 @@ from bpsweep.server.graphql import (
     run_fields,
     runs,
     scalars,
+    schedulers,
     sweeps,
     viewer,
 )
@@ -58,6 +59,7 @@ _MODULES = (
     run_fields,
     runs,
     scalars,
+    schedulers,
     sweeps,
     viewer,
 )

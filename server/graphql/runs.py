@@ -5,7 +5,7 @@ from typing import Any
 
 from ariadne import MutationType
 
-from bpsweep.server import leases
+from bpsweep.server import leases, sweepfile
 from bpsweep.server.errors import BadRequestError, NotFoundError
 from bpsweep.server.graphql.common import Info, get_operation, read_path
 from bpsweep.server.ids import decode_id, make_name
@@ -185,8 +185,21 @@ def _delete_artifacts(db: Connection, run_id: int) -> None:
 def stop_run(_: None, info: Info, input: dict[str, Any]) -> Row:
     with get_operation(info).server.database.write() as db:
         run = runs.get_run(db, decode_id("Run", input["id"]))
-        leases.request_stop(db, run, "stopped by the user")
+        reason = _explain_stop(db, run)
+        if leases.withdraw_run(db, run, reason):
+            leases.finish_if_done(db, run["sweep_id"])
+        else:
+            leases.request_stop(db, run, reason)
     return {"success": True}
+
+
+def _explain_stop(db: Connection, run: Row) -> str:
+    """Return who asks for the end of a run; the client asks alike for a user and a scheduler."""
+    sweep = sweeps.get_sweep(db, run["sweep_id"]) if run["sweep_id"] else None
+    config = sweepfile.read_config(sweep["config"]) if sweep else {}
+    if sweepfile.is_scheduled(config):
+        return f"pruned by the scheduler ({config['scheduler']['engine']}), or stopped by hand"
+    return "stopped by the user"
 
 
 @mutation.field("updateRunState")

@@ -117,11 +117,7 @@ def _change_state(db: Connection, sweep: Row, state: str) -> None:
         return
     sweeps.save_sweep(db, sweep["id"], state=state, state_reason=_STOPPED.get(state))
     for run in runs.list_sweep_runs(db, sweep["id"]) if state in _STOPPED else []:
-        trial = trials.find_trial(db, run["id"])
-        if run["state"] in runs.OPEN and trial is not None and trial["queued"]:
-            trials.save_trial(db, trial["id"], queued=0)
-            runs.end_run(db, run["id"], "killed", _STOPPED[state])
-        elif state == "CANCELED":
+        if not leases.withdraw_run(db, run, _STOPPED[state]) and state == "CANCELED":
             leases.request_stop(db, run, _STOPPED[state])
     if state == "RUNNING":
         leases.free_deleted(db, sweep)

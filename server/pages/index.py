@@ -90,13 +90,15 @@ def check_config(text: str) -> dict[str, Any]:
     except BadRequestError as error:
         problems = str(error).removeprefix("invalid sweep config: ").split("; ")
         return {"problems": problems, "warnings": []}
-    space = search.build_space(config)
+    space = search.build_space(config) if "parameters" in config else None
     return {
         "problems": [],
         "warnings": warnings,
         "method": config["method"],
         "expected": search.count_expected(config),
-        "searched": [parameter.name.replace(NESTING, ".") for parameter in space.searched],
+        "searched": [parameter.name.replace(NESTING, ".") for parameter in space.searched]
+        if space
+        else [],
         "metric": (config.get("metric") or {}).get("name"),
         "project": config.get("project"),
     }

@@ -51,6 +51,13 @@ def find_queued(db: Connection, sweep_id: int) -> Row | None:
     return one(db, sql, sweep_id)
 
 
+def find_last(db: Connection, sweep_id: int) -> Row | None:
+    """Return the newest trial of a sweep that is no retry, or None."""
+    sql = f"""SELECT {_COLUMNS} FROM trials WHERE sweep_id = ? AND attempt = 1
+        ORDER BY id DESC LIMIT 1"""  # noqa: S608
+    return one(db, sql, sweep_id)
+
+
 def list_orphans(db: Connection, sweep_id: int) -> list[Row]:
     """Return the last trials of configurations whose runs were deleted, in order."""
     sql = f"""SELECT {_COLUMNS} FROM trials WHERE sweep_id = ? AND run_id IS NULL
