@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -39,3 +40,15 @@ def end_in_order() -> None:
         child.kill()
     sys.stderr.write("bpsweep: ended at once: the process that started this one is gone.\n")
     os._exit(EXIT_ORPHAN)
+
+
+def main() -> int:
+    """Run a command, another program's say, that ends with the holder of our standard input."""
+    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    end_with(0)
+    return child.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from bpsweep.agent.interrupt import held_interrupts
@@ -66,3 +67,24 @@ def test_a_worker_born_as_its_foreman_is_told_to_go_goes_too() -> None:
         check=True,
     )
     assert done.stdout == "no worker left\n"
+
+
+def test_a_program_of_others_ends_with_whoever_started_it() -> None:
+    start = (
+        "import subprocess, sys, time\n"
+        "words = [sys.executable, '-P', '-m', 'bpsweep.agent.orphan', 'sleep', '61']\n"
+        "child = subprocess.Popen(words, stdin=subprocess.PIPE)\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", start], stdout=subprocess.PIPE, text=True
+    ) as starter:
+        assert starter.stdout is not None
+        wrapper = psutil.Process(int(starter.stdout.readline()))
+        until = time.monotonic() + 10
+        while not (family := wrapper.children()) and time.monotonic() < until:
+            time.sleep(0.05)
+        starter.kill()
+    _, alive = psutil.wait_procs([wrapper, *family], timeout=10)
+    assert family and not alive

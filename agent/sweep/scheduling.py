@@ -79,13 +79,14 @@ class _Keeper:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
                     [
+                        *(sys.executable, "-P", "-m", "bpsweep.agent.orphan"),  # it ends with us
                         *(sys.executable, "-P", "-m", "wandb", "sweep-scheduler"),
                         *("--batch-size", str(self._n_ahead)),
                         *("--poll-interval", str(POLL_S), self._path),
                     ],
                     cwd=self._folder,
                     env=self._environment,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,  # Ctrl-C reaches us alone, and we end it
