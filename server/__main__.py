@@ -3,6 +3,7 @@
 import argparse
 import gc
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -221,10 +222,21 @@ def describe_start(settings: Settings, url: str, key: str) -> str:
             f"export WANDB_API_KEY={key}",
             f"export WANDB_ENTITY={settings.entity}",
             f"export WANDB_PROJECT={DEFAULT_PROJECT}",
+            *_list_exceptions(),
             "",
             "Stop it with Ctrl-C.",
         ]
     )
+
+
+def _list_exceptions() -> list[str]:
+    """List what the stock client needs where a proxy or its offline switch is set."""
+    lines = []
+    if {"http_proxy", "https_proxy", "all_proxy"} & {name.lower() for name in os.environ}:
+        lines.append("export no_proxy=127.0.0.1,localhost,::1  # a proxy cannot reach this machine")
+    if os.environ.get("WANDB_MODE", "online") != "online":
+        lines.append("export WANDB_MODE=online  # this server needs no internet")
+    return lines
 
 
 if __name__ == "__main__":

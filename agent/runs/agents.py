@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import psutil
 
+from bpsweep.agent.tracking.variables import drop_inherited
 from bpsweep.data.folders import count_cpus
 
 PATIENCE_S = 5.0
@@ -57,9 +58,8 @@ class AgentGroup:
     """
 
     def __init__(self) -> None:
-        # A client's service shared with us would keep a dead worker's run alive for it.
-        environment = {name: v for name, v in os.environ.items() if name != "WANDB_SERVICE"}
-        self._environment = environment
+        self._environment = dict(os.environ)
+        drop_inherited(self._environment)
         self.log_paths: list[Path] = []
         self._start()
 

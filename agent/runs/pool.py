@@ -26,6 +26,7 @@ from bpsweep.agent.runs.agents import PATIENCE_S
 from bpsweep.agent.runs.trial import InputsLoader, Trial
 from bpsweep.agent.tracking.run import RunSpec
 from bpsweep.agent.tracking.trouble import renew_service
+from bpsweep.agent.tracking.variables import drop_inherited
 from bpsweep.agent.training.loop import EpochResult, Question
 from bpsweep.agent.training.memory import keep_freed_memory
 from bpsweep.agent.training.warm_inputs import WarmInputs
@@ -216,7 +217,7 @@ def _work(
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log.fileno(), stream.fileno())
     os.environ.update(environment)
-    os.environ.pop("WANDB_SERVICE", None)
+    drop_inherited(os.environ)
     import torch  # noqa: PLC0415  # after the environment, which names its threads
 
     torch.set_num_threads(n_threads)

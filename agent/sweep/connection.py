@@ -8,6 +8,7 @@ from rich.console import Console
 
 from bpsweep.agent import home
 from bpsweep.agent.sweep.local_server import ServerAddress, named_server, starting_server
+from bpsweep.agent.tracking.variables import drop_inherited, list_set_aside
 
 
 def start_server(stack: ExitStack, console: Console) -> Callable[[], ServerAddress]:
@@ -43,6 +44,10 @@ def enter_server(
     where = f"Embedded server: {server.url} (this machine only)"
     named = f"W&B server: {server.url}"
     console.print(named if os.environ.get("WANDB_API_KEY") else where)
+    if server.embedded:
+        for sentence in list_set_aside():
+            console.print(sentence, highlight=False)
+    drop_inherited(os.environ)
     os.environ.update(server.environment)
     return server
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from bpsweep.agent.errors import ServerError
 from bpsweep.agent.sweep.local_server import ServerAddress
+from bpsweep.agent.tracking.address import ask
 from bpsweep.agent.tracking.proof import describe_stranger, is_proven
 
 TIMEOUT_S = 120.0
@@ -70,7 +71,7 @@ def _call(server: ServerAddress, path: str, body: bytes | None) -> dict[str, Any
         headers={"Authorization": "Basic " + b64encode(f"api:{key}".encode()).decode()},
     )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+        with ask(request, TIMEOUT_S) as answer:
             found: dict[str, Any] = json.loads(answer.read())
             return found
     except urllib.error.HTTPError as error:

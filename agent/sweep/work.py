@@ -20,6 +20,7 @@ from bpsweep.agent.sweep.progress import describe_end, draw_progress
 from bpsweep.agent.sweep.server_calls import retry_sweep
 from bpsweep.agent.tracking.address import wait_for_server
 from bpsweep.agent.tracking.sweeps import SweepProgress, create_sweep, watch_sweep
+from bpsweep.agent.tracking.variables import drop_inherited
 from bpsweep.agent.training.inputs import MAX_REJECTED
 from bpsweep.agent.training.warm_inputs import N_KEPT, OF_INPUTS
 
@@ -69,7 +70,8 @@ class SweepJob:
     @property
     def scheduler_environment(self) -> dict[str, str]:
         """All variables for a local scheduler, which has a helper of the client's of its own."""
-        kept = {name: v for name, v in os.environ.items() if name != "WANDB_SERVICE"}
+        kept = dict(os.environ)
+        drop_inherited(kept)
         return {**kept, **self.environment}
 
 
