@@ -195,7 +195,13 @@ def test_a_server_that_goes_away_during_a_run_loses_nothing(
         for line in run.stdout:
             if line.startswith("epoch 1/"):
                 break
-    said = run.communicate(timeout=120)[0]
+    lines = []
+    for line in run.stdout:
+        lines.append(line)
+        if "waiting for it" in line:
+            break  # for as long as nobody tells it to go
+    run.send_signal(signal.SIGTERM)
+    said = "".join(lines) + run.communicate(timeout=120)[0]
     assert run.returncode == 1
     assert "epoch 10/10" in said, "training goes on without the server"
     assert f"server {server.url} does not answer" in said

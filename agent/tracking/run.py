@@ -82,6 +82,7 @@ class TrackedRun:
     def __init__(self, spec: RunSpec = STOCK_RUN) -> None:
         self._spec = spec
         self._stop = threading.Event()
+        self._is_leaving: Callable[[], bool] = bool
 
     def __enter__(self) -> Self:
         self.open()
@@ -104,6 +105,7 @@ class TrackedRun:
         Raises:
             TrackingError: The server answers, and does not take the run; or we are to leave.
         """
+        self._is_leaving = is_leaving
         try:
             self._run = insist(self._init, lambda: is_leaving() or self.must_stop())
         except TrackingError as error:
@@ -222,7 +224,7 @@ class TrackedRun:
             name: [wandb.Image(picture.pixels, caption=picture.caption) for picture in group]
             for name, group in pictures.items()
         }
-        insist(lambda: self._run.log({"confusion/table": table, **images}))
+        insist(lambda: self._run.log({"confusion/table": table, **images}), self._is_leaving)
 
     def save_predictions(self, predictions: Predictions) -> None:
         """Keep what the best epoch says of every cell as a file of the run."""
@@ -238,4 +240,4 @@ class TrackedRun:
         """Save a folder as this run's model artifact, `model-<run id>`."""
         artifact = wandb.Artifact(f"model-{self.id}", type="model", metadata=dict(metadata))
         artifact.add_dir(str(folder))
-        insist(lambda: self._run.log_artifact(artifact))
+        insist(lambda: self._run.log_artifact(artifact), self._is_leaving)
