@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from bpsweep.data.cache import ImageCache
 from bpsweep.data.errors import CacheError
+from bpsweep.data.flat import FLAT_ROWS
 from bpsweep.data.folders import Progress, build_folder, count_cpus, lock_folder
 from bpsweep.data.intensity import PERCENTILES
 from bpsweep.data.masks import find_masks, load_mask
@@ -37,7 +38,7 @@ from bpsweep.data.outline import Mask, find_outline, widen
 Shown = Literal["background", "nucleus"]
 SHOWN: Final[tuple[Shown, ...]] = get_args(Shown)
 
-_FORMAT: Final = 1  # raise when the same images are blanked otherwise
+_FORMAT: Final = 2  # raise when the same images are blanked otherwise
 _MARGIN: Final = 1 / 20  # of the side, hidden around nuclei: scattered light and a soft edge
 _RIM: Final = 1 / 40  # of the side, taken off a nucleus that is shown
 _CHUNK: Final = 64  # images a thread takes at a time
@@ -78,7 +79,8 @@ def blank_cache(cache: ImageCache, shown: Shown, progress: Progress | None = Non
 
     Returns:
         A cache of the same rows. `manifest["outlines"]` says where the outlines are from: "dapi"
-        where the masks of all cells were fetched, else "segmentation".
+        where the masks of all cells were fetched, else "segmentation"; `bpsweep.data.flat` tells
+        which images have nothing left to see.
 
     Raises:
         CacheError: a cache of 8 bits, or the cache root cannot be written.
@@ -137,7 +139,7 @@ def _fill_folder(folder: Path, plan: _Plan, progress: Progress | None) -> None:
             image = np.where(hidden, 0, np.maximum(source[row], 1))
             blanked[row] = image
             pixels = image[~hidden]
-            if pixels.size:
+            if pixels.size:  # else both ends stay 0: nothing is shown
                 ranges[row] = pixels.min(), pixels.max()
                 percentiles[row] = np.percentile(pixels, PERCENTILES)
 
@@ -150,13 +152,14 @@ def _fill_folder(folder: Path, plan: _Plan, progress: Progress | None) -> None:
                     progress(min(n_done * _CHUNK, len(source)), len(source))
         finally:
             pool.shutdown(cancel_futures=True)
+    flat = np.flatnonzero(ranges[:, 0] == ranges[:, 1]).tolist()
     if plan.shown == "background":
         percentiles[:] = _find_common_range(blanked)
         ranges[:] = np.rint(percentiles)
     blanked.flush()
     np.save(folder / "ranges.npy", ranges)
     np.save(folder / "percentiles.npy", percentiles)
-    text = json.dumps(_describe(plan), indent=1)
+    text = json.dumps({**_describe(plan), FLAT_ROWS: flat}, indent=1)
     (folder / "manifest.json").write_text(text, encoding="utf-8")
 
 

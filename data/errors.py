@@ -4,7 +4,8 @@ DataError (a ValueError)
 ├── CatalogError     meta.csv, its rows, a subset that is empty or misspelt
 ├── ImageError       a TIFF that is not one 16-bit grey page
 ├── CacheError       the decoded array: building, finding, checking it
-├── FetchError     files from the bucket
+├── FetchError       files from the bucket
+├── FlatError        images that hold no picture
 ├── SplitError       training and validation rows
 └── SyntheticError   making the embedded data set
 """
@@ -36,3 +37,7 @@ class SyntheticError(DataError):
 
 class FetchError(DataError):
     """Files that cannot be fetched, or are not what they should be."""
+
+
+class FlatError(DataError):
+    """Images that are all the same picture, so that nothing can be learnt from them."""

@@ -23,6 +23,7 @@ _LEAST_CONTRAST: Final = 0.12  # of log counts between nucleus and background; l
 _LEAST_SHARE: Final = 0.02  # of the image; less is no nucleus
 _WORK_SIDE: Final = 96  # pixels; larger images are reduced to this first: an outline is smooth
 _N_BINS: Final = 128
+_FLAT: Final = 1e-4  # of log counts; no more than rounding makes of a smoothed flat image
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ def find_outline(pixels: NDArray[Any]) -> Outline:
         return Outline(_enlarge(found.nucleus, pixels.shape), _enlarge(found.bright, pixels.shape))
     sigma = max(pixels.shape) * _SMOOTHING
     smooth = ndimage.gaussian_filter(np.log(np.maximum(pixels, 1).astype(np.float32)), sigma)
-    threshold = find_threshold(np.minimum(smooth, np.percentile(smooth, _BRIGHTEST)))
-    bright = smooth > threshold
+    without_foci = np.minimum(smooth, np.percentile(smooth, _BRIGHTEST))
+    # Where three quarters are of one count a small nucleus is all that stands out, if anything is.
+    bright = smooth > find_threshold(smooth if _is_flat(without_foci) else without_foci)
     nothing = Outline(np.zeros(pixels.shape, bool), np.zeros(pixels.shape, bool))
     if bright.all() or not bright.any():
         return nothing
@@ -77,8 +79,14 @@ def _enlarge(mask: Mask, shape: tuple[int, ...]) -> Mask:
 
 
 def find_threshold(values: NDArray[np.float32]) -> float:
-    """Otsu's threshold: the one between two classes of least variance within each."""
-    counts, edges = np.histogram(values, bins=_N_BINS)
+    """Otsu's threshold: the one between two classes of least variance within each.
+
+    Values that are all alike, but for rounding, have no two classes: none is above their greatest.
+    """
+    if _is_flat(values):
+        return float(values.max())
+    # float32 cannot tell the edges of bins apart where little is spread about a large value.
+    counts, edges = np.histogram(values.astype(np.float64), bins=_N_BINS)
     middles = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
     above = below[-1] - below
@@ -89,6 +97,10 @@ def find_threshold(values: NDArray[np.float32]) -> float:
     # Where no count lies between two classes every threshold there is as good: their middle.
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
     return float((edges[best[0] + 1] + edges[best[-1] + 1]) / 2)
+
+
+def _is_flat(values: NDArray[np.float32]) -> bool:
+    return bool(np.ptp(values) < _FLAT)
 
 
 def _take_middle(bright: Mask) -> Mask:

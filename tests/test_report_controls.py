@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 from report_support import SETTINGS, make_cells, make_control, make_grid_sweep
 
+from bpsweep.report.statistics.assessment import assess
 from bpsweep.report.statistics.controls import judge_controls
 from bpsweep.report.statistics.verdict import judge
 from bpsweep.report.text.evidence import explain_controls, explain_reason
+from bpsweep.report.text.summary import list_assessment
 
 
 def make_sham(accuracy: float):
@@ -82,3 +84,16 @@ def test_labels_that_leak_through_shuffling_are_said() -> None:
         assert found.results[0].above_chance is expected
         said = " ".join(explain_controls(found, goal))
         assert ("shuffled labels scores above chance" in said) is expected
+
+
+def test_a_control_that_could_not_be_made_is_said_with_its_reason() -> None:
+    failed = replace(control("background", 0.5), state="failed", error="FlatError: all the same")
+    found, goal = judge_beside(failed)
+    said = "The control background only could not be made: FlatError: all the same"
+    assert said in explain_controls(found, goal)
+    assert found.reason == "unclear"
+    document = list_assessment(assess(judge(make_grid_sweep([0.9, 0.7], make_cells(), failed))))
+    assert document["controls"]["failed"][0]["error"] == "FlatError: all the same"
+    assert said in document["findings"]
+    found, goal = judge_beside(failed, control("background", 0.55))
+    assert found.failed == () and found.reason == "right", "a later try counts"

@@ -25,6 +25,7 @@ from bpsweep.agent.training.inputs import Inputs, default_inputs
 from bpsweep.agent.training.loop import EpochResult, Outcome, Question, TrainResult, never
 from bpsweep.agent.training.stack import Member, train_group
 from bpsweep.data.errors import DataError
+from bpsweep.data.flat import describe_flat
 from bpsweep.models import ModelError
 from bpsweep.report import metrics
 from bpsweep.report.predictions import Predictions
@@ -185,13 +186,14 @@ def describe_provenance(inputs: Inputs) -> dict[str, Any]:
 def describe_start(config: RunConfig, inputs: Inputs) -> str:
     """Return what a run says first: what it trains, on what, and what the labels allow."""
     kind = "synthetic images" if inputs.catalog.synthetic else "images"
+    flat = describe_flat(inputs.cache)
     return (
         f"{config.model}, {config.task}, {config.subset}, split by {config.split}: "
         f"{len(inputs.split.train):,} training and {len(inputs.split.val):,} validation {kind}, "
         f"{config.image_size} px, batch {config.batch_size}, {config.epochs} epochs, "
         f"learning rate {config.learning_rate:g}, seed {config.seed}\n"
         f"step: {describe_step()}\n"
-        f"audit: {inputs.audit_line}"
+        f"audit: {inputs.audit_line}" + (f"\nflat images: {flat}" if flat else "")
     )
 
 

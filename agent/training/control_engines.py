@@ -4,6 +4,7 @@ Both learn in one epoch, whatever the winner's epochs were: a control that is he
 nothing.
 """
 
+import math
 import warnings
 from collections.abc import Iterable
 
@@ -19,6 +20,8 @@ from bpsweep.report import metrics
 
 N_BINS = 64
 """Of the histogram, over [0, 1] after the normalisation that the winner used."""
+HELD_OUT = 0.1
+"""Share of the training part by which the histogram's model tells when to stop."""
 FOCI_SHARE = 0.1
 """Brightest share of an image's pixels that its brightness leaves out: the foci are there."""
 
@@ -42,7 +45,7 @@ class HistogramEngine:
         self._model = MLPClassifier(
             hidden_layer_sizes=(32,),
             alpha=1e-3,
-            early_stopping=True,
+            validation_fraction=HELD_OUT,
             max_iter=300,
             random_state=config.seed,
         )
@@ -50,7 +53,10 @@ class HistogramEngine:
         self._scale = np.ones(N_BINS, np.float32)
 
     def fit_epoch(self, batches: Iterable[Batch]) -> float:
-        """Learn until a tenth of the training part gets no better; return the training loss."""
+        """Learn until a tenth of the training part gets no better; return the training loss.
+
+        Where that tenth is too few to tell, learn until the loss itself gets no better.
+        """
         from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
 
         pairs = [(count_levels(batch.images), batch.labels) for batch in batches]
@@ -59,6 +65,7 @@ class HistogramEngine:
         self._mean, self._scale = shares.mean(axis=0), shares.std(axis=0)
         self._scale[self._scale < 1e-6] = 1
         targets = labels.argmax(axis=1) if self._exclusive else labels.astype(int)
+        self._model.set_params(early_stopping=can_hold_out(labels, self._exclusive))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is enough to compare
             self._model.fit(self._standardize(shares), targets)
@@ -81,6 +88,16 @@ class HistogramEngine:
             arrays[f"layers.{i}.weight"] = matrix.astype(np.float32)
             arrays[f"layers.{i}.bias"] = self._model.intercepts_[i].astype(np.float32)
         return arrays
+
+
+def can_hold_out(labels: NDArray[np.float32], exclusive: bool) -> bool:
+    """Tell whether scikit-learn can hold a tenth of labels (N, L) out: two, one of each class."""
+    n_held = math.ceil(HELD_OUT * len(labels))
+    if not exclusive:
+        return n_held >= 2
+    per_class = np.bincount(labels.argmax(axis=1))
+    per_class = per_class[per_class > 0]
+    return n_held >= max(2, len(per_class)) and bool(per_class.min() >= 2)
 
 
 def count_levels(images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from bpsweep.data.blank import SHOWN, blank_cache
 from bpsweep.data.cache import CacheSettings, ImageCache, build_cache, open_cache
 from bpsweep.data.catalog import Catalog, Subset, read_catalog, select
 from bpsweep.data.errors import CatalogError
+from bpsweep.data.flat import require_contrast
 from bpsweep.data.folders import Progress
 from bpsweep.data.labels import LABEL_NAMES, encode_labels
 from bpsweep.data.loader import Loader, LoaderSettings
@@ -92,6 +93,11 @@ def load_inputs(config: RunConfig, data_dir: Path, cache_root: Path) -> Inputs:
     split = make_split(catalog, config.split, with_test=config.test_part)
     labels = encode_labels(catalog, config.task)
     audit = audit_labels(catalog, config.task, split)
+    training = _make_loader(
+        config, cache, shuffle_labels(config, labels, split), split, training=True
+    )
+    if config.control != "brightness":  # which counts camera counts, whatever is normalised
+        require_contrast(training, cache)
     return Inputs(
         catalog=catalog,
         cache=cache,
@@ -99,9 +105,7 @@ def load_inputs(config: RunConfig, data_dir: Path, cache_root: Path) -> Inputs:
         label_names=LABEL_NAMES[config.task],
         labels=labels,
         audit_line=audit.line,
-        training=_make_loader(
-            config, cache, shuffle_labels(config, labels, split), split, training=True
-        ),
+        training=training,
         validation=_make_loader(config, cache, labels, split, training=False),
     )
 

@@ -47,14 +47,17 @@ def map_saliency(
         decided: (N, L) the labels that the model decided for.
 
     Returns:
-        (N, S, S) float32 in [0, 1], each image's greatest 1.
+        (N, S, S) float32 in [0, 1], each image's greatest 1; 0 all over where no pixel matters:
+        the images are all the same, or the model answers the same to all.
     """
-    forward = build_forward(config, decided.shape[1], weights)
-    chosen = torch.from_numpy(decided.astype(np.float32))
+    # In double: float32 holds the answers of a model with huge weights, and not their gradient.
+    forward = build_forward(config, decided.shape[1], weights, torch.float64)
+    chosen = torch.from_numpy(decided.astype(np.float64))
     generator = torch.Generator().manual_seed(config.seed)
-    total = torch.zeros(images.shape)
+    total = torch.zeros(images.shape, dtype=torch.float64)
     for _ in range(_N_COPIES):
-        noisy = torch.from_numpy(images) + _NOISE * torch.randn(images.shape, generator=generator)
+        noise = _NOISE * torch.randn(images.shape, generator=generator)
+        noisy = (torch.from_numpy(images) + noise).double()
         noisy.requires_grad_()
         (forward(noisy) * chosen).sum().backward()  # type: ignore[no-untyped-call]
         assert noisy.grad is not None
@@ -67,7 +70,9 @@ def map_saliency(
     return scaled
 
 
-def build_forward(config: RunConfig, n_labels: int, weights: Weights) -> Forward:
+def build_forward(
+    config: RunConfig, n_labels: int, weights: Weights, dtype: torch.dtype = torch.float32
+) -> Forward:
     """Build the function from images (N, 1, S, S) to logits (N, L) out of torch's own parts.
 
     Training's compiled step gives no gradient for the pixels.
@@ -80,7 +85,7 @@ def build_forward(config: RunConfig, n_labels: int, weights: Weights) -> Forward
     model = build_model(ModelConfig(name, config.image_size, n_outputs, config.seed))
     assert isinstance(model, nn.Module)
     model.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
-    model.eval()
+    model.to(dtype).eval()
     if isinstance(model, LeNet5):
         return _compute_lenet(model)
     assert isinstance(model, MLP)

@@ -19,9 +19,8 @@ def build_controls(verdict: Verdict, controls: ControlsVerdict) -> Section:
     """Build the controls: what they score, and how well particles are told apart without dose."""
     missing = []
     if not controls.results:
-        missing.append(
-            Missing("No control has been run.", f"bpsweep controls {verdict.sweep.path}")
-        )
+        none = "No control could be made." if controls.failed else "No control has been run."
+        missing.append(Missing(none, f"bpsweep controls {verdict.sweep.path}"))
     elif controls.sham is None:
         missing.append(
             Missing(

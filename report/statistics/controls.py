@@ -5,6 +5,7 @@ background) tells the labels. A control is a run with the winner's settings that
 damage; what it scores, the plate alone can give.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -45,6 +46,8 @@ _OWN: Final = {
 }
 """Settings that a control does not take from the configuration that it controls: models of its own
 learn all there is in one epoch, unirradiated cells are a subset of their own."""
+
+_ENDED_BADLY: Final = ("failed", "crashed")
 
 Reason = Literal["right", "plate", "unclear", "not run", "no target"]
 
@@ -93,9 +96,10 @@ class ControlsVerdict:
         explained: Share of the winner's lead over chance that `best_blind` has too, 0 to 1.
         irradiated: How well the winner tells the particles of irradiated validation cells.
         sham: How well it tells those of unirradiated cells, which no biology tells apart.
+        failed: The winner's controls that were tried and could not be made, the latest try of each.
         reason: "right": the winner meets the target, beats the best blind control with confidence
             and tells irradiated cells better than sham ones; "plate": a control was run and it
-            does not; "unclear": what was run does not suffice to say; "not run": no control was;
+            does not; "unclear": what was run does not suffice to say; "not run": none was tried;
             "no target": the winner does not meet the target.
     """
 
@@ -106,6 +110,7 @@ class ControlsVerdict:
     explained: float | None
     irradiated: Separation | None
     sham: Separation | None
+    failed: tuple[RunRecord, ...]
     reason: Reason
 
     @property
@@ -135,6 +140,7 @@ def judge_controls(verdict: Verdict) -> ControlsVerdict:
     sham = None
     if sham_cells is not None:
         sham = separate_particles(sham_cells, sham_cells.doses_gy == 0, goal.level, seed=1)
+    failed = _list_failed(verdict.sweep.beside, winner, set(runs))
     return ControlsVerdict(
         winner=winner,
         results=results,
@@ -143,7 +149,8 @@ def judge_controls(verdict: Verdict) -> ControlsVerdict:
         explained=_explain(winner.value, best, chance),
         irradiated=irradiated,
         sham=sham,
-        reason=_find_reason(winner, best, irradiated, sham),
+        failed=failed,
+        reason=_find_reason(winner, best, irradiated, sham, was_tried=bool(failed)),
     )
 
 
@@ -165,6 +172,18 @@ def _is_of(run: RunRecord, winner: Row) -> bool:
     return all(
         run.config.get(name) == winner.swept[name] for name in winner.swept if name not in own
     )
+
+
+def _list_failed(
+    beside: Sequence[RunRecord], winner: Row, done: Collection[str | None]
+) -> tuple[RunRecord, ...]:
+    """List the winner's controls that failed with a reason, where no other try of them is done."""
+    tried = {
+        run.control: run
+        for run in beside
+        if run.kind == CONTROL and run.state in _ENDED_BADLY and run.error and _is_of(run, winner)
+    }
+    return tuple(run for name, run in tried.items() if name not in done)
 
 
 def _compare(
@@ -203,11 +222,13 @@ def _find_reason(
     best: ControlResult | None,
     irradiated: Separation | None,
     sham: Separation | None,
+    *,
+    was_tried: bool,
 ) -> Reason:
     if winner.status not in ("reached", "likely"):
         return "no target"
     if best is None and sham is None:
-        return "not run"
+        return "unclear" if was_tried else "not run"
     if best is not None and best.lead_interval is not None and not best.is_beaten:
         return "plate"
     if sham is not None and (irradiated is None or not irradiated.exceeds(sham)):

@@ -146,6 +146,10 @@ def explain_controls(controls: ControlsVerdict, goal: Goal) -> list[str]:
         )
     if controls.sham is not None:
         lines.append(_explain_sham(controls.sham))
+    lines += [
+        f"The control {WORDS.get(str(run.control), run.control)} could not be made: {run.error}"
+        for run in controls.failed
+    ]
     return lines
 
 

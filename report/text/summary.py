@@ -107,6 +107,9 @@ def _list_controls(found: ControlsVerdict) -> dict[str, Any]:
             }
             for one in found.results
         ],
+        "failed": [
+            {"control": run.control, "run": run.id, "error": run.error} for run in found.failed
+        ],
     }
 
 
