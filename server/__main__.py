@@ -13,7 +13,8 @@ import uvicorn
 from bpsweep.server import accounts, folder, maintenance
 from bpsweep.server.app import create_app
 from bpsweep.server.context import Context
-from bpsweep.server.errors import StoreError
+from bpsweep.server.disk import Disk
+from bpsweep.server.errors import NoRoomError, StoreError
 from bpsweep.server.graphql.execute import build_schema
 from bpsweep.server.hosts import is_loopback, known_names
 from bpsweep.server.settings import DEFAULT_PROJECT, Settings
@@ -118,12 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.add_user or options.remove_user or options.list_users:
             return keep_users(settings, add=options.add_user, remove=options.remove_user)
         folder.prepare_folder(store)
-        with folder.hold_lock(store):
+        with Disk(store).refusals(), folder.hold_lock(store):
             serve(settings, options.host, options.port, options.log_level)
     except folder.StoreInUseError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_IN_USE
-    except StoreError as error:
+    except (StoreError, NoRoomError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_STORE
     return 0

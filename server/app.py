@@ -1,6 +1,7 @@
 """The app factory: one server over one store."""
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -20,7 +21,8 @@ from bpsweep.server import api, files, filestream, leases, pages
 from bpsweep.server.auth import Auth, UnauthorizedError
 from bpsweep.server.board.board import Board
 from bpsweep.server.context import Context, get_context
-from bpsweep.server.errors import ServerError
+from bpsweep.server.disk import Disk
+from bpsweep.server.errors import NoRoomError, ServerError
 from bpsweep.server.folder import has_users
 from bpsweep.server.graphql.common import Operation
 from bpsweep.server.graphql.execute import execute
@@ -33,6 +35,8 @@ from bpsweep.server.uploads import Uploads
 
 logger = logging.getLogger(__name__)
 
+DISK_S = 2.0
+"""How often the disk is looked at."""
 STALL_S = 5.0
 """Later than this, the process stood still: runs were not heard because nobody listened."""
 N_UNUSED = 3
@@ -70,11 +74,13 @@ def create_app(settings: Settings) -> FastAPI:
 
 def build_context(settings: Settings) -> Context:
     """Open the store and return what the handlers share."""
-    database = Database(settings.database)
+    disk = Disk(settings.store)
+    database = Database(settings.database, disk)
     return Context(
         settings=settings,
+        disk=disk,
         database=database,
-        uploads=Uploads(settings.uploads, settings.max_upload_bytes),
+        uploads=Uploads(settings.uploads, settings.max_upload_bytes, disk),
         auth=Auth(settings, database),
         scheduler=Scheduler(database, secrets.token_hex(8), settings.max_attempts),
         started_at=time.time(),
@@ -97,10 +103,16 @@ async def post_graphql(request: Request) -> Response:
 
 
 async def get_health(request: Request, nonce: str | None = None) -> dict[str, str]:
-    """Say that the server is up, and prove on demand that it is ours; needs no key."""
+    """Say that the server is up, and prove on demand that it is ours; needs no key.
+
+    With its disk in trouble it says of what kind, as `ENOSPC`, but not in which folder.
+    """
+    context = get_context(request)
     found = {"status": "ok"}
+    if context.disk.trouble is not None:
+        found["disk"] = errno.errorcode[context.disk.trouble.kind]
     if nonce is not None:
-        found["proof"] = get_context(request).auth.prove(nonce, request.scope["server"][1])
+        found["proof"] = context.auth.prove(nonce, request.scope["server"][1])
     return found
 
 
@@ -129,7 +141,10 @@ def build_answer(
 async def _watch_leases(app: FastAPI) -> AsyncIterator[None]:
     """End silent runs while the server is up; close the store when it goes down."""
     context: Context = app.state.context
-    tasks = [asyncio.create_task(_expire_forever(context))]
+    tasks = [
+        asyncio.create_task(_expire_forever(context)),
+        asyncio.create_task(_watch_disk(context)),
+    ]
     if context.settings.while_used:
         tasks.append(asyncio.create_task(_end_when_unused(context.settings.store)))
     try:
@@ -148,13 +163,26 @@ async def _expire_forever(context: Context) -> None:
     while True:
         before = time.time()
         await asyncio.sleep(pause_s)
-        if time.time() - before > pause_s + STALL_S:  # a laptop asleep, a stopped process
+        is_late = time.time() - before > pause_s + STALL_S  # a laptop asleep, a stopped process
+        if is_late or context.disk.trouble is not None:  # what runs said could not be kept
             listening_since = time.time()
         try:
             await run_in_threadpool(expire_leases, context, listening_since)
             await run_in_threadpool(context.database.fold_log)
-        except Exception:  # the next round may succeed, e.g. when the disk has room again
+        except NoRoomError:
+            continue  # said already; the next round may find room
+        except Exception:
             logger.exception("could not look after the leases")
+
+
+async def _watch_disk(context: Context) -> None:
+    """Find out that the disk takes nothing more before a run does, and that it does again."""
+    while True:
+        try:
+            await run_in_threadpool(context.disk.look, context.database.try_to_write)
+        except Exception:
+            logger.exception("could not look after the disk")
+        await asyncio.sleep(DISK_S)
 
 
 async def _end_when_unused(store: Path) -> None:

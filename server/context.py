@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from bpsweep.server.auth import Auth
+from bpsweep.server.disk import Disk
 from bpsweep.server.scheduler import Scheduler
 from bpsweep.server.settings import Settings
 from bpsweep.server.store import Database
@@ -16,6 +17,7 @@ class Context:
     """The parts of one server; made by the app factory, kept on the app, never global."""
 
     settings: Settings
+    disk: Disk
     database: Database
     uploads: Uploads
     auth: Auth

@@ -6,6 +6,7 @@ ServerError
 ├── ConflictError     the request contradicts what is stored (409)
 ├── NotNowError       the request may succeed later, the client tries again (429)
 ├── TooLargeError     a body or a file beyond the limits (413)
+├── NoRoomError       the store's disk takes nothing more; the client tries again (507)
 └── StoreError   the folder or the database file cannot be used (ends the start)
 """
 
@@ -44,6 +45,12 @@ class TooLargeError(ServerError):
     """A body or a file beyond the configured limit."""
 
     status = 413
+
+
+class NoRoomError(ServerError):
+    """The store's disk is full, read-only, over its quota or a limit; the client tries again."""
+
+    status = 507
 
 
 class StoreError(ServerError):

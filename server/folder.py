@@ -7,10 +7,11 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bpsweep.report.disk import name_trouble
 from bpsweep.server.errors import StoreError
 from bpsweep.server.settings import Settings
 
@@ -34,9 +35,10 @@ def prepare_folder(store: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
+        reason = name_trouble(error, store) or f"{error.strerror or error}."
         raise StoreError(
-            f"cannot write to the store's folder {store}: {error.strerror or error}; choose"
-            " another one with --store"
+            f"cannot write to the store's folder {store}: {reason} Or choose another one with"
+            " --store."
         ) from error
 
 
@@ -99,7 +101,8 @@ def has_users(store: Path) -> bool:
 
 def remove_address(store: Path) -> None:
     """Take the address away again."""
-    (store / ADDRESS_FILE).unlink(missing_ok=True)
+    with suppress(OSError):  # a disk that has become read-only: no other reads a dead one's
+        (store / ADDRESS_FILE).unlink(missing_ok=True)
 
 
 def ensure_key(store: Path) -> str:
@@ -134,7 +137,8 @@ def choose_port(store: Path, host: str, wanted: int | None) -> int:
     except (OSError, ValueError):
         last = 0
     port = last if 0 < last < 65536 and is_free(host, last) else _find_free_port(host)
-    write_private(store / PORT_FILE, str(port))
+    if port != last:
+        write_private(store / PORT_FILE, str(port))
     return port
 
 
@@ -165,9 +169,12 @@ def _open_socket(host: str) -> socket.socket:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only this user reads, under a temporary name first."""
     partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bpsweep.server.disk import Disk
 from bpsweep.server.errors import BadRequestError, TooLargeError
 
 _MD5_HEX = re.compile(r"[0-9a-f]{32}")
@@ -32,9 +33,10 @@ class Stored:
 class Uploads:
     """The uploads folder of one store."""
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, disk: Disk | None = None) -> None:
         """Make the folder and clear what an earlier process left half-written."""
         self.folder = folder
+        self._disk = disk or Disk(folder)
         self._max_bytes = max_bytes
         self._partial = folder / "partial"
         shutil.rmtree(self._partial, ignore_errors=True)
@@ -66,7 +68,12 @@ class Uploads:
         Raises:
             TooLargeError: The body is longer than allowed; nothing is kept.
             BadRequestError: The content has not the announced MD5; nothing is kept.
+            NoRoomError: The disk takes nothing more; nothing is kept.
         """
+        with self._disk.refusals():
+            return await self._receive(target, chunks, md5)
+
+    async def _receive(self, target: Path, chunks: AsyncIterator[bytes], md5: str | None) -> Stored:
         partial = self._partial / secrets.token_hex(16)
         digest = hashlib.md5(usedforsecurity=False)
         size = 0

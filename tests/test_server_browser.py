@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from disk_support import fill, mount_tmpfs
 from page_support import ACCURACY_GRID, CHROMIUM, fill_sweep, log_in, open_browser, save_cells
 from playwright.sync_api import Locator, Page, expect
 from server_support import (
@@ -305,3 +306,15 @@ def test_a_run_is_watched_live(server: LocalServer, page: Page) -> None:
     server.finish("live", exit_code=255)
     expect(page.locator("#state")).to_have_text("killed")
     assert page.url.endswith("/runs/live/logs")
+
+
+def test_an_open_page_says_that_the_disk_is_full_and_is_no_more(page, tmp_path: Path) -> None:
+    with mount_tmpfs(tmp_path / "small", 24) as folder, open_local_server(folder / "store") as it:
+        log_in(page, str(it.http.base_url))
+        note = page.locator("#disk")
+        expect(note).to_be_hidden()
+        filler = fill(folder)
+        expect(note).to_contain_text("is full", timeout=10_000)
+        expect(note).to_contain_text(str(folder / "store"))
+        filler.unlink()
+        expect(note).to_be_hidden(timeout=10_000)

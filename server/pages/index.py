@@ -14,6 +14,7 @@ from bpsweep.server.pages.assets import list_modules
 from bpsweep.server.pages.html import render, send_json
 from bpsweep.server.pages.session import (
     ask_to_log_in,
+    describe_disk,
     find_user,
     make_form_token,
     read_form,
@@ -43,6 +44,7 @@ def get_index(request: Request) -> Response:
     return render(
         "index.html",
         user=user,
+        disk_note=describe_disk(request),
         token=make_form_token(request),
         modules=list_modules("index.js"),
         groups=groups,
@@ -56,6 +58,13 @@ def get_sweeps(request: Request) -> Response:
     require_user(request)
     with get_context(request).database.read() as db:
         return send_json(request, {"groups": list_groups(db)})
+
+
+@router.get("/disk.json")
+def get_disk(request: Request) -> Response:
+    """Return what every page says of a disk that takes nothing more."""
+    require_user(request)
+    return send_json(request, {"note": describe_disk(request)})
 
 
 def list_groups(db: Connection) -> list[dict[str, Any]]:

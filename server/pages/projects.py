@@ -21,6 +21,7 @@ from bpsweep.server.pages.html import pack, render, send_packed
 from bpsweep.server.pages.index import describe_project
 from bpsweep.server.pages.session import (
     ask_to_log_in,
+    describe_disk,
     find_user,
     make_form_token,
     render_missing,
@@ -69,6 +70,7 @@ def get_comparison(entity: str, project: str, request: Request) -> Response:
         "compare.html",
         status=200 if found else 404,
         user=user,
+        disk_note=describe_disk(request),
         token=make_form_token(request),
         modules=list_modules("compare.js"),
         entity=entity,
@@ -104,6 +106,7 @@ def get_artifact(
     return render(
         "artifact.html",
         user=user,
+        disk_note=describe_disk(request),
         token=token,
         entity=entity,
         project=project,
@@ -131,6 +134,7 @@ def get_project(entity: str, project: str, request: Request) -> Response:
     return render(
         "project.html",
         user=user,
+        disk_note=describe_disk(request),
         token=token,
         modules=list_modules("project.js"),
         entity=entity,

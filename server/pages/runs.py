@@ -22,6 +22,7 @@ from bpsweep.server.pages.assets import list_modules
 from bpsweep.server.pages.html import HEADERS, render, send_json
 from bpsweep.server.pages.session import (
     ask_to_log_in,
+    describe_disk,
     find_user,
     make_form_token,
     read_form,
@@ -155,6 +156,7 @@ def get_run(
     return render(
         "run.html",
         user=user,
+        disk_note=describe_disk(request),
         token=token,
         modules=list_modules("run.js"),
         entity=entity,

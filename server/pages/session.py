@@ -86,7 +86,14 @@ def ask_to_log_in(request: Request) -> Response:
 def render_missing(request: Request, user: Row, message: str) -> Response:
     """Return the page that says what is not here."""
     token = make_form_token(request)
-    return render("missing.html", 404, user=user, token=token, message=message)
+    note = describe_disk(request)
+    return render("missing.html", 404, user=user, disk_note=note, token=token, message=message)
+
+
+def describe_disk(request: Request) -> str:
+    """Return why nothing can be stored, and what to do; "" while all is well."""
+    trouble = get_context(request).disk.trouble
+    return "" if trouble is None else f"Runs wait: {trouble}"
 
 
 def make_form_token(request: Request) -> str:

@@ -21,6 +21,7 @@ from bpsweep.server.pages.assets import list_modules
 from bpsweep.server.pages.html import pack, render, send_json, send_packed
 from bpsweep.server.pages.session import (
     ask_to_log_in,
+    describe_disk,
     find_user,
     make_form_token,
     read_form,
@@ -59,6 +60,7 @@ def get_sweep(entity: str, project: str, name: str, request: Request) -> Respons
     return render(
         "sweep.html",
         user=user,
+        disk_note=describe_disk(request),
         token=make_form_token(request),
         modules=list_modules("sweep.js"),
         entity=entity,

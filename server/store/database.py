@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bpsweep.report.identity import name_configuration
-from bpsweep.server.errors import BadRequestError, StoreError
+from bpsweep.server.disk import Disk
+from bpsweep.server.errors import BadRequestError, ServerError, StoreError
 from bpsweep.server.store.summary import pick_orderable, pick_value
 
 Row = dict[str, Any]
@@ -32,14 +33,14 @@ class _Batch:
 
     def __init__(self) -> None:
         self.size = 0
-        self.error: sqlite3.Error | None = None
+        self.error: sqlite3.Error | ServerError | None = None
         self.ended = threading.Event()
 
     def wait(self) -> None:
         """Return when the batch is on disk.
 
         Raises:
-            sqlite3.Error: It could not be written; nothing of it is stored.
+            NoRoomError, sqlite3.Error: It could not be written; nothing of it is stored.
         """
         self.ended.wait()
         if self.error is not None:
@@ -54,13 +55,18 @@ class Database:
     connections that see the last commit.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk | None = None) -> None:
         """Open the file, creating or migrating it.
+
+        Args:
+            path: The file.
+            disk: Told when the disk takes nothing more.
 
         Raises:
             StoreError: The file cannot be opened, or is newer than this program.
         """
         self.path = path
+        self._disk = disk or Disk(path.parent)
         self._write_lock = threading.Lock()
         self._owner: int | None = None  # the thread that holds the lock
         self._count_lock = threading.Lock()
@@ -74,17 +80,24 @@ class Database:
             self._writer.execute(f"PRAGMA wal_autocheckpoint = {_MAX_LOG_PAGES}")
             migrate(self._writer)
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"cannot open the database {path}: {error}") from error
+            raise StoreError(
+                f"cannot open the database {path}: {self._disk.refuse(error) or error}"
+            ) from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Yield the writing connection inside one transaction, on disk at the end."""
+        """Yield the writing connection inside one transaction, on disk at the end.
+
+        Raises:
+            NoRoomError: The disk takes nothing more; nothing of the transaction is stored.
+        """
         if self._owner == threading.get_ident():  # the caller already holds the transaction
             yield self._writer
             return
-        with self._hold_writer() as batch, _savepoint(self._writer):
-            yield self._writer
-        batch.wait()
+        with self._disk.refusals():
+            with self._hold_writer() as batch, _savepoint(self._writer):
+                yield self._writer
+            batch.wait()
 
     @contextmanager
     def _hold_writer(self) -> Iterator[_Batch]:
@@ -118,7 +131,7 @@ class Database:
                 raise sqlite3.OperationalError("the disk refused the transaction")
             self._writer.commit()
         except sqlite3.Error as error:
-            batch.error = error
+            batch.error = self._disk.refuse(error) or error
             self._writer.rollback()
         finally:
             batch.ended.set()
@@ -129,8 +142,9 @@ class Database:
         try:
             reader = self._readers.get_nowait()
         except queue.Empty:
-            reader = connect(self.path)
-            reader.execute("PRAGMA query_only = ON")
+            with self._disk.refusals():
+                reader = connect(self.path)
+                reader.execute("PRAGMA query_only = ON")
         try:
             yield reader
         finally:
@@ -143,6 +157,16 @@ class Database:
         """Copy the write-ahead log into the file, beside the writer, so that no commit has to."""
         with self.read() as db:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def try_to_write(self) -> None:
+        """Write to the file without changing what is in it.
+
+        Raises:
+            NoRoomError: The disk takes nothing.
+        """
+        with self.write() as db:
+            version = db.execute("PRAGMA user_version").fetchone()["user_version"]
+            db.execute(f"PRAGMA user_version = {int(version)}")
 
     def close(self) -> None:
         """Close every connection; the write-ahead log is folded into the file."""
