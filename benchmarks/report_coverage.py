@@ -71,7 +71,8 @@ def measure_coverage(
     ends = np.zeros((3, arguments.n_simulations, 2))
     for i in range(arguments.n_simulations):
         scores, wells = simulate_scores(truth, correlation, n_wells, arguments.n_cells, rng)
-        over = find_interval(resample_mean(scores, wells, seed=i, n_draws=2000))
+        draws = resample_mean(scores, wells, seed=i, n_draws=2000)
+        over = find_interval(draws, float(scores.mean()))
         plain = np.quantile(resample_plainly(scores, wells, 2000, rng), (0.025, 0.975))
         naive = naive_interval(scores)
         ends[:, i] = (over.low, over.high), plain, (naive.low, naive.high)

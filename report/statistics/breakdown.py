@@ -154,7 +154,7 @@ def _measure(
     inside = scores[rows]
     wells = code_wells(predictions.particles[rows], predictions.wells[rows])
     if wells.n_wells > 1:
-        interval = find_interval(resample_mean(inside, wells), level)
+        interval = find_interval(resample_mean(inside, wells), float(inside.mean()), level)
     else:
         interval = naive_interval(inside, level)
     return Group(name, len(inside), wells.n_wells, float(inside.mean()), interval)

@@ -220,7 +220,8 @@ def _find_leads(entries: Sequence[Entry], level: float) -> dict[str, Lead]:
         (ours, theirs), wells = stacked
         better, worse = _orient(metric, ours, theirs)
         draws = resample_difference(better, worse, wells)
-        leads[name] = Lead(float((better - worse).mean()), find_interval(draws, level))
+        difference = float((better - worse).mean())
+        leads[name] = Lead(difference, find_interval(draws, difference, level))
     return leads
 
 

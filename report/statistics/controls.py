@@ -198,7 +198,7 @@ def _compare(
         if not goal.metric.higher_is_better:
             best, other = other, best
         lead = float((best - other).mean())
-        interval = find_interval(resample_difference(best, other, wells), goal.level)
+        interval = find_interval(resample_difference(best, other, wells), lead, goal.level)
     return ControlResult(name, run, estimate, lead, interval, _beats(estimate, chance, goal.metric))
 
 

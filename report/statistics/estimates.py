@@ -103,7 +103,7 @@ def estimate_metric(
     draws = estimate.draws
     if replicates is not None:
         draws = _add_seeds(draws, seeds, replicates.n)
-    interval = find_interval(draws, level)
+    interval = find_interval(draws, value, level)
     return replace(estimate, value=value, interval=interval, draws=draws, replicates=replicates)
 
 
@@ -114,9 +114,9 @@ def estimate_predictions(
     stacked = stack_scores(group, metric)
     assert stacked is not None  # the caller has made sure of the cells
     scores, wells = stacked[0].mean(axis=0), stacked[1]
-    draws = resample_mean(scores, wells)
-    interval, naive = find_interval(draws, level), naive_interval(scores, level)
-    return Estimate(float(scores.mean()), interval, naive, draws), wells
+    value, draws = float(scores.mean()), resample_mean(scores, wells)
+    interval, naive = find_interval(draws, value, level), naive_interval(scores, level)
+    return Estimate(value, interval, naive, draws), wells
 
 
 def pool_seed_variance(configurations: Sequence[Configuration], metric: Metric) -> SeedVariance:

@@ -8,7 +8,9 @@ until the variance of the draws is what the wells' means show, and never less th
 alone do. Few wells tell their own spread badly; each draw is therefore stretched as Student's t
 deviates from the normal, by as many degrees of freedom as there are wells, fewer strata, for the
 part of the variance that lies between wells. Deviations are taken on the logit scale, which keeps
-shares inside [0, 1] and bends the interval where a share is near its end.
+shares inside [0, 1] and bends the interval where a share is near its end. No draws spread less than
+those of as many independent cells, see cells_alone.py: where all cells of every well score alike a
+resampling over wells gives no width at all.
 
 benchmarks/report_coverage.py counts how often such intervals hold the truth.
 
@@ -18,7 +20,7 @@ References:
     J. R. Stat. Soc. B 69, 369 (2007), doi 10.1111/j.1467-9868.2007.00593.x.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import binomtest
 
+from bpsweep.report.statistics.cells_alone import DIFFERENCE, SHARE, draw_cells, spread_enough
 from bpsweep.report.statistics.scores import DEFAULT_LEVEL, Scores
 from bpsweep.report.statistics.wells import Wells
 
@@ -55,10 +58,13 @@ class Interval:
     method: Method
 
 
-def find_interval(draws: Draws, level: float = DEFAULT_LEVEL) -> Interval:
-    """Return the ends between which the middle `level` of the draws over wells lies."""
+def find_interval(draws: Draws, value: float, level: float = DEFAULT_LEVEL) -> Interval:
+    """Return the ends between which the middle `level` of the draws over wells lies.
+
+    The interval of a value holds the value: at 100 % the draws alone would end just below it.
+    """
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), level, "wells")
+    return Interval(min(float(low), value), max(float(high), value), level, "wells")
 
 
 def resample_mean(scores: Scores, wells: Wells, seed: int = 0, n_draws: int = N_DRAWS) -> Draws:
@@ -71,20 +77,20 @@ def resample_mean(scores: Scores, wells: Wells, seed: int = 0, n_draws: int = N_
         n_draws: How many.
 
     Returns:
-        (n_draws,) in [0, 1]. With a single well they spread as if cells were independent.
+        (n_draws,) in [0, 1]. They spread at least as if cells were independent, and with a single
+        well just so.
     """
-    mean, n = float(scores.mean()), len(scores)
-    if scores.min() == scores.max() and mean in (0.0, 1.0):
-        # all right or all wrong: no spread to resample; Jeffreys' prior gives n cells their due
-        rng = np.random.default_rng(seed)
-        return rng.beta(n * mean + 0.5, n * (1 - mean) + 0.5, size=n_draws)
-    return resample_influence(mean, scores - mean, wells, seed, n_draws)
+    mean = float(scores.mean())
+    draws = resample_influence(mean, scores - mean, wells, seed, n_draws)
+    return spread_enough(draws, [scores], SHARE, seed)
 
 
 def resample_influence(
     value: float, influence: Scores, wells: Wells, seed: int = 0, n_draws: int = N_DRAWS
 ) -> Draws:
     """Draw a statistic in [0, 1] over wells and cells by what each cell adds to it.
+
+    Where no cell adds anything the draws do not spread; `spread_enough` is the caller's.
 
     Args:
         value: The statistic.
@@ -107,25 +113,22 @@ def resample_difference(
 ) -> Draws:
     """Draw the mean of scores - others, two scores (N,) of the same cells: the paired difference.
 
-    What is common to both, an easy well say, falls out.
+    What is common to both, an easy well say, falls out. Two that agree on every cell may still
+    differ on others.
     """
     rng = np.random.default_rng(seed)
     differences = scores - others
-    if differences.min() == differences.max():
-        return np.full(n_draws, differences.mean())
     draws = differences.mean() + _draw_deviations(differences, wells, rng, n_draws)
-    return np.asarray(np.clip(draws, -1, 1))
+    return spread_enough(np.asarray(np.clip(draws, -1, 1)), [differences], DIFFERENCE, seed)
 
 
 def naive_interval(scores: Scores, level: float = DEFAULT_LEVEL, seed: int = 0) -> Interval:
     """Return the interval of the mean of scores (N,) as if all cells were independent."""
-    values, counts = np.unique(scores, return_counts=True)
-    if set(values.tolist()) <= {0.0, 1.0}:
-        return wilson_interval(float(scores.mean()), len(scores), level)
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(scores), counts / len(scores), size=N_DRAWS)
-    low, high = np.quantile(drawn @ values / len(scores), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), level, "cells")
+    value = float(scores.mean())
+    if set(np.unique(scores).tolist()) <= {0.0, 1.0}:
+        return wilson_interval(value, len(scores), level)
+    draws = draw_cells(scores, SHARE, np.random.default_rng(seed), N_DRAWS)
+    return replace(find_interval(draws, value, level), method="cells")
 
 
 def wilson_interval(share: float, n: int, level: float = DEFAULT_LEVEL) -> Interval:

@@ -101,8 +101,7 @@ def correct_selection(verdict: Verdict) -> Selection | None:
     raw = float(scores[best].mean())
     corrected = choice.worth if metric.higher_is_better else 1 - choice.worth
     interval = _orient(find_worth_interval(ranked, units, choice.worth, level), metric)
-    if unit != "wells":
-        interval = _widen(interval, corrected, found[best][0])
+    interval = _widen(interval, corrected, found[best][0])
     return Selection(
         winner=found[best][0],
         n_configurations=len(found),
@@ -124,7 +123,11 @@ def _orient(interval: Interval, metric: Metric) -> Interval:
 
 
 def _widen(interval: Interval, corrected: float, winner: Row) -> Interval:
-    """Make an interval that left wells out at least as wide as the winner's own over wells."""
+    """Make an interval at least as wide as the winner's own: a correction adds doubt, not takes it.
+
+    Leaving units out in turn shows no doubt at all where all cells of every unit score alike, and
+    too little where the units are smaller than wells.
+    """
     own, value = winner.interval, winner.value
     if own is None or value is None:
         return interval

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from bpsweep.report.predictions import Predictions
+from bpsweep.report.statistics.cells_alone import spread_enough
 from bpsweep.report.statistics.intervals import Draws, Interval, find_interval, resample_influence
 from bpsweep.report.statistics.wells import code_wells
 
@@ -66,19 +67,31 @@ def separate_particles(
     auc, influence = place_cells(scores, iron)
     wells = code_wells(particles, predictions.wells[rows])
     draws = resample_influence(auc, influence, wells, seed)
-    return Separation(auc, find_interval(draws, level), draws, wells.n_cells, wells.n_wells)
+    # Where every cell is told apart, or none, no cell adds anything: what they leave open does.
+    placement = find_placement(scores, iron)
+    draws = spread_enough(draws, [placement[iron], placement[~iron]], seed=seed)
+    interval = find_interval(draws, auc, level)
+    return Separation(auc, interval, draws, wells.n_cells, wells.n_wells)
 
 
 def place_cells(
     scores: NDArray[np.float64], positive: NDArray[np.bool_]
 ) -> tuple[float, NDArray[np.float64]]:
     """Return the AUC of scores (N,) and what each cell adds to it, (N,) with mean 0."""
+    placement = find_placement(scores, positive)
+    auc = float(placement[positive].mean())
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    weight = np.where(positive, len(scores) / n_positive, len(scores) / n_negative)
+    return auc, weight * (placement - auc)
+
+
+def find_placement(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the share of the other kind's cells that each cell is on the right side of: (N,)."""
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     placement = rankdata(scores)  # ties share their rank
     placement[positive] -= rankdata(scores[positive])
     placement[~positive] -= rankdata(scores[~positive])
     placement[positive] /= n_negative  # share of negatives below
     placement[~positive] = 1 - placement[~positive] / n_positive  # share of positives above
-    auc = float(placement[positive].mean())
-    weight = np.where(positive, len(scores) / n_positive, len(scores) / n_negative)
-    return auc, weight * (placement - auc)
+    found: NDArray[np.float64] = placement
+    return found
