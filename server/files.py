@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response
 
+from bpsweep.server import manifests
 from bpsweep.server.context import Context, get_context
 from bpsweep.server.errors import BadRequestError, NotFoundError
 from bpsweep.server.store import artifacts, files
@@ -20,6 +21,7 @@ router = APIRouter()
 # What a browser may show in place; everything else is downloaded, so that an uploaded page can
 # never act in the name of a logged-in user.
 _INLINE = {"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain"}
+_MANIFEST_ROUTE = f"/storage/manifests/{{number}}/{manifests.NAME}"
 _HEX_DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
@@ -58,7 +60,7 @@ def get_run_file(number: int, request: Request) -> Response:
     return send_file(path, row["name"], row["mimetype"])
 
 
-@router.put("/storage/blobs/{md5}")
+@router.put("/storage/wandb_artifacts/{md5}")
 async def put_blob(md5: str, request: Request) -> Response:
     """Take an artifact file; its content must have the announced MD5."""
     context = get_context(request)
@@ -68,7 +70,7 @@ async def put_blob(md5: str, request: Request) -> Response:
     return Response(status_code=200)
 
 
-@router.get("/storage/blobs/{md5}")
+@router.get("/storage/wandb_artifacts/{md5}")
 def get_blob(md5: str, request: Request) -> Response:
     """Give out an artifact file."""
     context = get_context(request)
@@ -76,7 +78,7 @@ def get_blob(md5: str, request: Request) -> Response:
     return send_file(context.uploads.locate_blob(md5), md5, None)
 
 
-@router.put("/storage/manifests/{number}")
+@router.put(_MANIFEST_ROUTE)
 async def put_manifest(number: int, request: Request) -> Response:
     """Take an artifact's manifest, as long as the artifact is not committed."""
     context = get_context(request)
@@ -92,7 +94,7 @@ async def put_manifest(number: int, request: Request) -> Response:
     return Response(status_code=200)
 
 
-@router.get("/storage/manifests/{number}")
+@router.get(_MANIFEST_ROUTE)
 def get_manifest(number: int, request: Request) -> Response:
     """Give out an artifact's manifest."""
     context = get_context(request)

@@ -93,12 +93,22 @@ class Uploads:
                 raise BadRequestError(
                     f"the uploaded content has MD5 {digest.hexdigest()}, announced was {md5}"
                 )
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial.replace(target)
-            _flush_folder(target.parent)
+            _place(partial, target)
         finally:
             partial.unlink(missing_ok=True)
         return Stored(size, digest.hexdigest())
+
+    def write_text(self, target: Path, text: str) -> None:
+        """Write a text of the server's own as an upload is: flushed to disk, then renamed."""
+        partial = self._partial / secrets.token_hex(16)
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            _place(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def delete_run(self, run_id: int) -> None:
         """Delete every file of a run."""
@@ -145,8 +155,11 @@ def digest_to_hex(digest: str) -> str:
     return raw.hex()
 
 
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _place(partial: Path, target: Path) -> None:
+    """Rename a written file into place, to stay there when the power fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial.replace(target)
+    handle = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

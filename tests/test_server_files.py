@@ -93,9 +93,9 @@ def test_names_that_lead_out_are_refused(server, tmp_path, name):
 @pytest.mark.parametrize(
     "path",
     [
-        "/storage/blobs/../../api_key",
-        "/storage/blobs/..%2f..%2fapi_key",
-        "/storage/blobs/" + "g" * 32,
+        "/storage/wandb_artifacts/../../api_key",
+        "/storage/wandb_artifacts/..%2f..%2fapi_key",
+        "/storage/wandb_artifacts/" + "g" * 32,
         "/storage/run-files/..%2f..%2fbpsweep.sqlite3",
         "/storage/run-files/-1",
         "/storage/run-files/99999999999999999999999",

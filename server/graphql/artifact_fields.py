@@ -185,7 +185,7 @@ def resolve_files(
     after: str | None = None,
     first: int | None = None,
 ) -> Row:
-    return list_files_page(info, artifact, names, after, first)
+    return list_files_page(info, artifact, names or None, after, first)
 
 
 @membership_type.field("files")
@@ -216,13 +216,15 @@ def resolve_files_by_entries(
 def list_files_page(
     info: Info, artifact: Row, names: list[str] | None, after: str | None, first: int | None
 ) -> Row:
-    """Return a page of an artifact's files as a connection."""
+    """Return a page of an artifact's files, of these names or all, as a connection."""
     offset, length = read_window(first, after)
+    db = get_operation(info).db
     found = artifacts.list_artifact_files(
-        get_operation(info).db, artifact["id"], names=names, offset=offset, limit=length + 1
+        db, artifact["id"], names=names, offset=offset, limit=length + 1
     )
+    total = artifacts.count_artifact_files(db, artifact["id"], names=names)
     rows = [{**row, "kind": "artifact", "updated_at": artifact["updated_at"]} for row in found]
-    return build_page(rows, offset, length, artifact["file_count"])
+    return build_page(rows, offset, length, total)
 
 
 manifest_type.set_field("id", pick_id("Manifest"))

@@ -1,4 +1,4 @@
-"""Artifact collections: renamed, tagged and deleted."""
+"""Artifact collections: renamed, given another type, tagged and deleted."""
 
 from typing import Any
 
@@ -34,6 +34,19 @@ def _update_collection(info: Info, number: int, values: dict[str, Any]) -> Row:
         check_name(changed["name"])
     with get_operation(info).server.database.write() as db:
         store.save_collection(db, number, **changed)
+        return {"artifact_collection": store.get_collection(db, number)}
+
+
+@mutation.field("moveArtifactSequence")
+def change_type(_: None, info: Info, input: dict[str, Any]) -> Row:
+    """Give a sequence, with all its versions, another type, made if need be."""
+    number = decode_id(store.SEQUENCE, input["artifact_sequence_id"])
+    with get_operation(info).server.database.write() as db:
+        collection = store.get_collection(db, number)
+        wanted = store.ensure_type(
+            db, collection["project_id"], check_name(input["destination_artifact_type_name"])
+        )
+        store.save_collection(db, number, type_id=wanted["id"])
         return {"artifact_collection": store.get_collection(db, number)}
 
 

@@ -27,6 +27,7 @@ from graphql import (
 
 from bpsweep.server.errors import BadRequestError, ServerError
 from bpsweep.server.graphql import (
+    artifact_drafts,
     artifact_fields,
     artifacts,
     collection_fields,
@@ -50,6 +51,7 @@ MAX_TOKENS = 5_000
 MAX_DEPTH = 20
 MAX_FIELDS = 2_000
 _MODULES = (
+    artifact_drafts,
     artifact_fields,
     artifacts,
     collection_fields,

@@ -5,6 +5,7 @@ from typing import Any
 
 from ariadne import MutationType, ObjectType
 
+from bpsweep.server import manifests
 from bpsweep.server.errors import NotFoundError
 from bpsweep.server.graphql.common import Info, get_operation, read_path
 from bpsweep.server.ids import decode_id, encode_id, format_time
@@ -136,8 +137,8 @@ def _locate(file: Row) -> str:
     if file["kind"] == "run":
         return _run_file_path(file)
     if file["kind"] == "manifest":
-        return f"/storage/manifests/{file['id']}"
-    return f"/storage/blobs/{digest_to_hex(file['digest'])}"
+        return f"/storage/manifests/{file['id']}/{manifests.NAME}"
+    return f"/storage/wandb_artifacts/{digest_to_hex(file['digest'])}"
 
 
 def _run_file_path(file: Row) -> str:

@@ -177,7 +177,7 @@ def _delete_runs(info: Info, ids: list[str], values: dict[str, Any]) -> Row:
 
 
 def _delete_artifacts(db: Connection, run_id: int) -> None:
-    for artifact in artifacts.list_logged(db, run_id):
+    for artifact in artifacts.list_made(db, run_id):
         artifacts.delete_artifact(db, artifact)
 
 

@@ -48,6 +48,13 @@ def find_by_digest(db: Connection, collection_id: int, digest: str) -> Row | Non
     return one(db, sql, collection_id, digest)
 
 
+def find_distributed(db: Connection, collection_id: int, distributed_id: str) -> Row | None:
+    """Return the version that programs with this id are filling together, or None."""
+    sql = """SELECT * FROM artifacts WHERE collection_id = ? AND distributed_id = ?
+        AND state = 'PENDING' ORDER BY id DESC"""
+    return one(db, sql, collection_id, distributed_id)
+
+
 def find_latest(db: Connection, collection_id: int) -> Row | None:
     """Return a collection's newest committed version, or None."""
     sql = """SELECT artifacts.* FROM artifacts JOIN memberships
@@ -153,13 +160,26 @@ def list_artifact_files(
     offset: int = 0,
     limit: int = -1,
 ) -> list[Row]:
-    """Return an artifact's files by name."""
-    sql = "SELECT * FROM artifact_files WHERE artifact_id = ?"
-    values: list[Any] = [artifact_id]
-    if names is not None:
-        sql += " AND name IN (SELECT value FROM json_each(?))"
-        values.append(json.dumps(names))
-    return rows(db, f"{sql} ORDER BY name LIMIT ? OFFSET ?", *values, limit, offset)
+    """Return an artifact's files, of these names or all, by name."""
+    sql, values = _select_files(artifact_id, names)
+    return rows(db, f"SELECT * {sql} ORDER BY name LIMIT ? OFFSET ?", *values, limit, offset)
+
+
+def count_artifact_files(
+    db: Connection, artifact_id: int, *, names: list[str] | None = None
+) -> int:
+    """Return how many files an artifact has, of these names or in all."""
+    sql, values = _select_files(artifact_id, names)
+    found = one(db, f"SELECT count(*) AS n {sql}", *values)
+    assert found is not None
+    return int(found["n"])
+
+
+def _select_files(artifact_id: int, names: list[str] | None) -> tuple[str, list[Any]]:
+    if names is None:
+        return "FROM artifact_files WHERE artifact_id = ?", [artifact_id]
+    sql = "FROM artifact_files WHERE artifact_id = ? AND name IN (SELECT value FROM json_each(?))"
+    return sql, [artifact_id, json.dumps(names)]
 
 
 def record_use(db: Connection, run_id: int, artifact_id: int, used_as: str | None) -> None:
@@ -175,6 +195,17 @@ def record_use(db: Connection, run_id: int, artifact_id: int, used_as: str | Non
     )
 
 
+def record_output(db: Connection, run_id: int, artifact_id: int) -> None:
+    """Note that a run logged a version that was there already."""
+    run(
+        db,
+        "INSERT OR IGNORE INTO artifact_outputs (run_id, artifact_id, created_at) VALUES (?, ?, ?)",
+        run_id,
+        artifact_id,
+        time.time(),
+    )
+
+
 def list_used(db: Connection, run_id: int) -> list[Row]:
     """Return the artifacts that a run reads."""
     sql = """SELECT artifacts.* FROM artifacts JOIN artifact_uses
@@ -183,10 +214,17 @@ def list_used(db: Connection, run_id: int) -> list[Row]:
     return rows(db, sql, run_id)
 
 
-def list_logged(db: Connection, run_id: int) -> list[Row]:
-    """Return the artifacts that a run has made."""
+def list_made(db: Connection, run_id: int) -> list[Row]:
+    """Return the versions that were born in a run."""
     sql = "SELECT * FROM artifacts WHERE run_id = ? AND state = 'COMMITTED' ORDER BY id"
     return rows(db, sql, run_id)
+
+
+def list_logged(db: Connection, run_id: int) -> list[Row]:
+    """Return the versions that a run logged: its own, and those that were there already."""
+    sql = """SELECT * FROM artifacts WHERE state = 'COMMITTED' AND (run_id = ? OR id IN
+        (SELECT artifact_id FROM artifact_outputs WHERE artifact_outputs.run_id = ?)) ORDER BY id"""
+    return rows(db, sql, run_id, run_id)
 
 
 def list_users(db: Connection, artifact_id: int) -> list[int]:
