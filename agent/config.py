@@ -39,9 +39,9 @@ class RunConfig(BaseModel):
     model: ModelName = "lenet5"
     task: TaskName = "single-label"
     subset: str = "hi-4h"
-    """Dose level and hours after exposure: hi-4h, med-4h, low-4h, all-4h, all."""
+    """Dose level and hours after exposure: hi-4h, med-4h+24h, low, all-4h, irradiated, all."""
     split: str = "well"
-    """What is held out: whole wells, fields, or single images at random (published, leaky)."""
+    """What is held out: whole plates, wells or fields, or single images (published, leaky)."""
     test_part: bool = False
     """Whether a fifth of the training rows is kept aside, untouched."""
     image_size: Integer = Field(default=64, ge=32, le=224)

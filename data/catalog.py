@@ -25,7 +25,7 @@ DOSES_GY: Final[dict[str, tuple[float, ...]]] = {
     "Fe": (0.0, 0.3, 0.82),
     "X-ray": (0.0, 0.1, 1.0),
 }
-DoseLevel = Literal["hi", "med", "low", "all"]
+DoseLevel = Literal["hi", "med", "low", "all", "irradiated"]
 DOSE_LEVELS: Final[tuple[DoseLevel, ...]] = get_args(DoseLevel)
 _RANK: Final = {"low": 0, "med": 1, "hi": 2}  # position in DOSES_GY of either particle
 # A whole match of this also rules out separators, `..`, absolute paths and control characters.
@@ -65,14 +65,18 @@ class Catalog:
 
 @dataclass(frozen=True)
 class Subset:
-    """A dose level ("hi" is Fe 0.82 and X-ray 1.0 Gy; "low" the sham) and hours after it."""
+    """A dose level and hours after irradiation.
+
+    "hi" is Fe 0.82 and X-ray 1.0 Gy, "med" Fe 0.3 and X-ray 0.1 Gy, "low" the sham; "irradiated" is
+    both doses above 0.
+    """
 
     dose: DoseLevel
     hours: tuple[int, ...]
 
     @staticmethod
     def parse(text: str) -> "Subset":
-        """Read `hi-4h`, `all-4h+24h`, or `all` (every hour).
+        """Read `hi-4h`, `all-4h+24h`, or `all`, `irradiated` (every hour).
 
         Raises:
             CatalogError: not such a text; the message gives the nearest that is.
@@ -85,7 +89,7 @@ class Subset:
         raise CatalogError(
             f"subset {text!r} is unknown; did you mean {nearest!r}? Allowed are a dose level "
             f"({', '.join(DOSE_LEVELS)}) and, after '-', hours of {', '.join(map(str, HOURS))} "
-            "joined by '+', as in hi-4h, all-4h+24h, all"
+            "joined by '+', as in hi-4h, all-4h+24h, irradiated"
         )
 
     def __str__(self) -> str:
@@ -141,7 +145,9 @@ def select(catalog: Catalog, subset: Subset) -> Catalog:
     """
     table = catalog.table
     chosen = table["hour"].isin(subset.hours)
-    if subset.dose != "all":
+    if subset.dose == "irradiated":
+        chosen &= table["dose_gy"] > 0
+    elif subset.dose != "all":
         rank = _RANK[subset.dose]
         for particle, doses in DOSES_GY.items():
             chosen &= (table["particle"] != particle) | (table["dose_gy"] == doses[rank])

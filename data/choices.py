@@ -6,7 +6,7 @@ from typing import Final
 from bpsweep.data.errors import SyntheticError
 
 TASKS: Final = ("single-label", "multi-label")
-SPLITS: Final = ("image", "field", "well")  # and fold-K-of-N
+SPLITS: Final = ("image", "field", "well", "plate")  # and fold-K-of-N, plate-fold-K-of-N
 HOURS: Final = (4, 24, 48)  # after irradiation
 
 

@@ -7,6 +7,8 @@ Ways to split, from the weakest to the strongest evidence:
 - "field": whole fields of view, drawn within each plate.
 - "well": whole (particle, well) positions over all plates, so that no animal is on both sides.
 - "fold-K-of-N": the K-th of N parts of the wells, each of which validates once.
+- "plate": whole plates, so that no plate is on both sides; plate_splits.py chooses them.
+- "plate-fold-K-of-N": the K-th of N parts of the plates.
 """
 
 import hashlib
@@ -23,8 +25,9 @@ from bpsweep.data.catalog import Catalog, format_meta
 from bpsweep.data.choices import SPLITS
 from bpsweep.data.errors import SplitError
 from bpsweep.data.folders import write_whole
+from bpsweep.data.plate_splits import deal_plates, hold_out_plates
 
-_FOLD: Final = re.compile(r"fold-([1-9]\d?)-of-([1-9]\d?)")
+_FOLD: Final = re.compile(r"(?:plate-)?fold-([1-9]\d?)-of-([1-9]\d?)")
 _SHARE: Final = 0.2  # of all rows, for validation and for test each
 
 Rows = NDArray[np.int64]
@@ -36,7 +39,7 @@ class Split:
     """Rows of a catalogue by side, each row on one.
 
     Attributes:
-        method: one of `SPLITS`, or fold-K-of-N.
+        method: one of `SPLITS`, fold-K-of-N or plate-fold-K-of-N.
         seed: of the draw.
         train: int64 rows of the catalogue.
         val: int64 rows of the catalogue.
@@ -63,9 +66,14 @@ def check_method(method: str) -> None:
     fold = _FOLD.fullmatch(method)
     if method not in SPLITS and (fold is None or not int(fold[1]) <= int(fold[2]) > 1):
         raise SplitError(
-            f"split {method!r} is unknown; allowed are {', '.join(SPLITS)}, and fold-K-of-N with K "
-            "from 1 to N, as in fold-1-of-4"
+            f"split {method!r} is unknown; allowed are {', '.join(SPLITS)}, and fold-K-of-N or "
+            "plate-fold-K-of-N with K from 1 to N, as in fold-1-of-4"
         )
+
+
+def holds_out_plates(method: str) -> bool:
+    """Whether a way to split keeps every plate on one side."""
+    return method.startswith("plate")
 
 
 def make_split(catalog: Catalog, method: str, seed: int = 42, with_test: bool = False) -> Split:
@@ -87,6 +95,13 @@ def make_split(catalog: Catalog, method: str, seed: int = 42, with_test: bool = 
         plates = (table["plate"] + table["barcode"]).to_numpy(dtype=str)
         fields = (table["well"] + "-" + table["field"].astype("str")).to_numpy(dtype=str)
         part = _split_groups(_Groups.build(plates, fields), seed, with_test)
+    elif holds_out_plates(method):
+        side = (
+            hold_out_plates(table, seed, with_test)
+            if fold is None
+            else deal_plates(table, seed, with_test, int(fold[1]), int(fold[2]))
+        )
+        part = _rows_by_side(side)
     else:
         wells = _Groups.build(particles, table["well"].to_numpy(dtype=str))
         if fold is None:
@@ -186,7 +201,10 @@ def _rows_by_side(side: Rows) -> Part:
 
 def _check_sides(catalog: Catalog, part: Part, method: str, with_test: bool) -> None:
     doses = catalog.table["dose_gy"].map("{} Gy".format)
-    for classes in (catalog.table["particle"].to_numpy(str), doses.to_numpy(str)):
+    needed = [catalog.table["particle"].to_numpy(str)]
+    if not holds_out_plates(method):  # a dose may have one plate only, which is then on one side
+        needed.append(doses.to_numpy(str))
+    for classes in needed:
         sides = zip(("training", "validation", "test"), part[: 2 + with_test], strict=False)
         for name, rows in sides:
             missing = sorted(set(classes) - set(classes[rows]))

@@ -53,6 +53,14 @@ def make_sweep(runs: list[RunRecord], beside: tuple[RunRecord, ...] = ()) -> Swe
     return SweepRecord("me/cells/abc", "sweep", "FINISHED", grid, tuple(runs), "", beside)
 
 
+def test_a_dose_whose_plates_are_all_held_out_is_refused(small_set: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"leaves no cell of 0\.\d.* Gy to train on"):
+        load(small_set, tmp_path, split="plate-fold-1-of-3", task="multi-label")
+    _, inputs = load(small_set, tmp_path, split="plate-fold-1-of-3")
+    plates = inputs.catalog.table["plate"].to_numpy()
+    assert not set(plates[inputs.split.val]) & set(plates[inputs.split.train])
+
+
 def test_shuffled_labels_are_permuted_in_training_alone(small_set: Path, tmp_path: Path) -> None:
     _, plain = load(small_set, tmp_path)
     _, shuffled = load(small_set, tmp_path, control="shuffled-labels")

@@ -66,7 +66,14 @@ def test_every_real_row_parses(real_set: Path) -> None:
 
 @pytest.mark.parametrize(
     ("subset", "n_rows"),
-    [("hi-4h", 8866), ("all-4h", 27609), ("low-4h", 9435), ("med-24h+48h", 13527), ("all", 77177)],
+    [
+        ("hi-4h", 8866),
+        ("all-4h", 27609),
+        ("low-4h", 9435),
+        ("med-24h+48h", 13527),
+        ("all", 77177),
+        ("irradiated", 49699),
+    ],
 )
 def test_real_subsets_have_the_published_counts(real_set: Path, subset: str, n_rows: int) -> None:
     assert len(select(read_catalog(real_set), Subset.parse(subset))) == n_rows
@@ -84,7 +91,9 @@ def test_labels_of_the_real_set(real_set: Path) -> None:
         encode_labels(catalog, "multi")
 
 
-@pytest.mark.parametrize("text", ["hi-4h", "all-4h+24h", "all", "low", "med-48h"])
+@pytest.mark.parametrize(
+    "text", ["hi-4h", "all-4h+24h", "all", "low", "med-48h", "irradiated", "irradiated-4h"]
+)
 def test_subset_reads_what_it_writes(text: str) -> None:
     assert str(Subset.parse(text)) == text
 

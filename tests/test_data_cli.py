@@ -23,6 +23,7 @@ def test_make_cache_split(tmp_path: Path) -> None:
     assert Path(output.split()[3].rstrip(",")).parent == tmp_path / "home" / "cache"
     code, output = run("split", "--data-dir", "set", "--by", "well", "--out", "split")
     assert code == 0
+    assert "Cannot answer: whether it is the radiation" in output
     assert sorted(path.name for path in Path("split").iterdir()) == [
         "split.json",
         "train.csv",

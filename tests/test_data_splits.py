@@ -48,7 +48,7 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     rows = draw(
         st.lists(
             st.tuples(
-                st.sampled_from(["P1", "P2"]),
+                st.sampled_from(["P1", "P2", "P3", "P4"]),
                 st.sampled_from(["A6", "C7", "D5", "E1", "H12"]),
                 st.integers(1, 4),
                 st.sampled_from([("Fe", 0.0), ("Fe", 0.82), ("X-ray", 0.0), ("X-ray", 1.0)]),
@@ -78,8 +78,14 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     return Catalog(Path("none"), table, False)
 
 
-METHODS = (*SPLITS, "fold-1-of-2", "fold-2-of-3")
-GROUPS = {"image": [], "field": ["plate", "barcode", "well", "field"]}
+METHODS = (*SPLITS, "fold-1-of-2", "fold-2-of-3", "plate-fold-2-of-2", "plate-fold-1-of-3")
+GROUPS = {
+    "image": [],
+    "field": ["plate", "barcode", "well", "field"],
+    "plate": ["plate"],
+    "plate-fold-2-of-2": ["plate"],
+    "plate-fold-1-of-3": ["plate"],
+}
 
 
 @settings(deadline=None, max_examples=200)
@@ -88,7 +94,7 @@ def test_split_properties(catalog: Catalog, method: str, seed: int, with_test: b
     try:
         split = make_split(catalog, method, seed, with_test)
     except SplitError as error:
-        assert any(name in str(error) for name in ("Fe", "X-ray", "Gy", "images"))
+        assert any(name in str(error) for name in ("Fe", "X-ray", "Gy", "images", "plate"))
         return
     again = make_split(catalog, method, seed, with_test)
     assert split.checksum == again.checksum
@@ -98,7 +104,7 @@ def test_split_properties(catalog: Catalog, method: str, seed: int, with_test: b
     for name, rows in split.sides.items():
         assert rows.dtype == np.int64
         assert (again.sides[name] == rows).all()
-        for column in ("particle", "dose_gy"):
+        for column in ("particle", "dose_gy")[: 1 if method.startswith("plate") else 2]:
             assert set(table[column].to_numpy()[rows]) == set(table[column])
     columns = GROUPS.get(method, ["particle", "well"])
     if columns:
@@ -116,6 +122,22 @@ def test_validation_is_the_same_with_a_test_part(real_set: Path) -> None:
         assert 0.1 < len(three.test) / len(catalog) < 0.3
 
 
+@pytest.mark.parametrize(
+    ("method", "checksum"),
+    [
+        ("image", "0e9576f88a8aea48"),
+        ("field", "4e7a253e3685ca9b"),
+        ("well", "43a52a89778a39d7"),
+        ("fold-3-of-4", "e712b956e6e0b743"),
+    ],
+)
+def test_splits_of_earlier_versions_stay_row_for_row(
+    real_set: Path, method: str, checksum: str
+) -> None:
+    catalog = select(read_catalog(real_set), Subset.parse("hi-4h"))
+    assert make_split(catalog, method).checksum.startswith(checksum)
+
+
 def test_every_well_validates_in_one_fold(real_set: Path) -> None:
     catalog = select(read_catalog(real_set), Subset.parse("all-4h"))
     folds = [make_split(catalog, f"fold-{k}-of-4").val for k in range(1, 5)]
@@ -131,10 +153,13 @@ def test_what_cannot_be_split_says_what_is_missing(tmp_path: Path) -> None:
         make_split(catalog, "fold-1-of-2")
 
 
-@pytest.mark.parametrize("method", ["wells", "fold-0-of-4", "fold-5-of-4", "fold-1-of-1", "fold"])
+@pytest.mark.parametrize(
+    "method",
+    ["wells", "fold-0-of-4", "fold-5-of-4", "fold-1-of-1", "fold", "plate-fold-4-of-3", "plates"],
+)
 def test_an_unknown_method_names_what_is_allowed(method: str) -> None:
     with pytest.raises(
-        SplitError, match=f"split '{method}' is unknown; .* image, field, well, and fold-K"
+        SplitError, match=f"split '{method}' is unknown; .* image, field, well, plate, and fold"
     ):
         check_method(method)
 

@@ -46,8 +46,10 @@ DataDir = Annotated[
     ),
 ]
 SubsetName = Annotated[
-    str, typer.Option("--subset", help="Dose level and hours: hi-4h, all-4h+24h, all.")
+    str, typer.Option("--subset", help="Dose level and hours: hi-4h, all-4h+24h, irradiated.")
 ]
+
+_WAYS = f"{', '.join(SPLITS)}, fold-K-of-N over wells, or plate-fold-K-of-N."
 
 
 @app.command("make")
@@ -153,15 +155,17 @@ def split_command(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where train.csv, val.csv go.")],
     data_dir: DataDir = None,
     subset: SubsetName = "hi-4h",
-    by: Annotated[
-        str, typer.Option("--by", help=f"{', '.join(SPLITS)}, or fold-K-of-N over wells.")
-    ] = "image",
+    by: Annotated[str, typer.Option("--by", help=_WAYS)] = "image",
     seed: Annotated[int, typer.Option(min=0)] = 42,
     with_test: Annotated[
         bool, typer.Option("--with-test", help="Keep a test part aside, from the training rows.")
     ] = False,
 ) -> None:
-    """Write train.csv, val.csv (and test.csv) in the columns of meta.csv; needs labels only."""
+    """Write train.csv, val.csv (and test.csv) in the columns of meta.csv; needs labels only.
+
+    Says too what the design can and cannot answer.
+    """
+    from bpsweep.data.design import describe_design
     from bpsweep.data.splits import make_split, write_split
 
     with _errors():
@@ -171,15 +175,14 @@ def split_command(
         counts = ", ".join(f"{len(rows)} {name}" for name, rows in split.sides.items())
         typer.echo(f"{counts} rows in {out}")
         typer.echo(f"split checksum {split.checksum}")
+        typer.echo("\n".join(["", *describe_design(catalog, split)]))
 
 
 @app.command("audit")
 def audit_command(
     data_dir: DataDir = None,
     subset: SubsetName = "hi-4h",
-    by: Annotated[
-        str, typer.Option("--by", help=f"{', '.join(SPLITS)}, or fold-K-of-N over wells.")
-    ] = "image",
+    by: Annotated[str, typer.Option("--by", help=_WAYS)] = "image",
     task: Annotated[str, typer.Option(help=" or ".join(TASKS))] = "multi-label",
     seed: Annotated[int, typer.Option(min=0)] = 42,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,

@@ -92,6 +92,7 @@ def load_inputs(config: RunConfig, data_dir: Path, cache_root: Path) -> Inputs:
             cache = blank_cache(cache, shown)
     split = make_split(catalog, config.split, with_test=config.test_part)
     labels = encode_labels(catalog, config.task)
+    _require_labels(config, labels, split)
     audit = audit_labels(catalog, config.task, split)
     training = _make_loader(
         config, cache, shuffle_labels(config, labels, split), split, training=True
@@ -108,6 +109,22 @@ def load_inputs(config: RunConfig, data_dir: Path, cache_root: Path) -> Inputs:
         training=training,
         validation=_make_loader(config, cache, labels, split, training=False),
     )
+
+
+def _require_labels(config: RunConfig, labels: NDArray[np.uint8], split: Split) -> None:
+    """Make sure that every label (N, L) that validates can be learnt.
+
+    Raises:
+        ConfigError: Training has none of a dose whose plates are all held out.
+    """
+    absent = labels[split.val].any(axis=0) & ~labels[split.train].any(axis=0)
+    if absent.any():
+        names = ", ".join(np.array(LABEL_NAMES[config.task])[absent])
+        raise ConfigError(
+            f"split={config.split!r} with subset={config.subset!r} leaves no cell of {names} to "
+            f"train on, which task={config.task!r} asks for; take more hours (each dose needs a "
+            "plate on both sides), or task='single-label'."
+        )
 
 
 def shuffle_labels(config: RunConfig, labels: NDArray[np.uint8], split: Split) -> NDArray[np.uint8]:
