@@ -57,6 +57,18 @@ def test_a_file_comes_back_as_it_was(server):
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+def test_files_of_a_run_are_counted_and_found_by_name(server):
+    for name in ("a.txt", "b.txt", "c.txt"):
+        server.http.put(create_file(server, name), content=b"x")
+    query = """query Q($names: [String]) { project(name: "p", entityName: "bpsweep") {
+        run(name: "r") { files(names: $names, first: 1) { totalCount edges { node { name } } } } }
+        }"""
+    for names, total in ((None, 3), ([], 3), (["./a.txt"], 1), (["a.txt", "c.txt"], 2)):
+        found = server.query(query, names=names)["project"]["run"]["files"]
+        assert found["totalCount"] == total
+        assert found["edges"][0]["node"]["name"] == "a.txt"
+
+
 def test_an_uploaded_page_is_never_shown_in_place(server):
     upload = create_file(server, "evil.html")
     server.http.put(upload, content=b"<script>alert(1)</script>")

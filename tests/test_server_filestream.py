@@ -69,6 +69,13 @@ def test_a_stream_fills_the_run(server):
         [],
     ]
     assert run["historyKeys"]["lastStep"] == 1
+    kinds = run["historyKeys"]["keys"]
+    assert {name: kinds[name]["previousValue"] for name in ("loss", "nested.deep", "_step")} == {
+        "loss": None,  # it is NaN
+        "nested.deep": 1,
+        "_step": 1,
+    }
+    assert kinds["_step"]["monotonic"]
     assert [edge["node"] for edge in run["logLines"]["edges"]] == [
         {"number": 2, "level": "error", "line": "oh"},
         {"number": 3, "level": None, "line": "plain"},

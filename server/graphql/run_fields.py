@@ -1,6 +1,7 @@
 """How a run's record is shown: one resolver per field that is not simply a column."""
 
 import json
+import posixpath
 import re
 import time
 from typing import Any
@@ -129,8 +130,8 @@ def resolve_history_keys(run: Row, _: Info) -> Row | None:
     keys = {
         name: {
             "typeCounts": [{"type": entry["type"], "count": entry["count"]}],
-            "monotonic": False,
-            "previousValue": None,
+            "monotonic": entry.get("rising", False),
+            "previousValue": entry.get("last"),
         }
         for name, entry in known.items()
     }
@@ -260,16 +261,15 @@ def resolve_files(
     first: int | None = None,
     pattern: str | None = None,
 ) -> Row:
+    db = get_operation(info).db
     offset, length = read_window(first, after)
+    # A program may save "./notes.txt", which lies here as the client sends it: "notes.txt".
+    wanted = [posixpath.normpath(name) for name in names or []]
     found = files.list_files(
-        get_operation(info).db,
-        run["id"],
-        names=names,
-        pattern=pattern,
-        offset=offset,
-        limit=length + 1,
+        db, run["id"], names=wanted, pattern=pattern, offset=offset, limit=length + 1
     )
-    return build_page([{**row, "kind": "run"} for row in found], offset, length)
+    total = files.count_files(db, run["id"], names=wanted, pattern=pattern)
+    return build_page([{**row, "kind": "run"} for row in found], offset, length, total)
 
 
 @run_type.field("outputArtifacts")

@@ -51,7 +51,26 @@ def list_files(
     limit: int = -1,
 ) -> list[Row]:
     """Return a run's uploaded files by name; `pattern` is SQL's LIKE. Names may be yet to come."""
-    sql = f"SELECT {_COLUMNS} FROM files WHERE run_id = ?"  # noqa: S608
+    sql, values = _select(run_id, names, pattern)
+    return rows(
+        db, f"SELECT {_COLUMNS} {sql} ORDER BY name LIMIT ? OFFSET ?", *values, limit, offset
+    )
+
+
+def count_files(
+    db: Connection, run_id: int, *, names: list[str] | None = None, pattern: str | None = None
+) -> int:
+    """Return how many files a listing of the same names and pattern has."""
+    sql, values = _select(run_id, names, pattern)
+    row = one(db, f"SELECT count(*) AS n {sql}", *values)
+    assert row is not None
+    return int(row["n"])
+
+
+def _select(
+    run_id: int, names: list[str] | None, pattern: str | None
+) -> tuple[str, list[str | int]]:
+    sql = "FROM files WHERE run_id = ?"
     values: list[str | int] = [run_id]
     if names:
         sql += " AND name IN (SELECT value FROM json_each(?))"
@@ -61,14 +80,7 @@ def list_files(
     if pattern:
         sql += " AND name LIKE ?"
         values.append(pattern)
-    return rows(db, f"{sql} ORDER BY name LIMIT ? OFFSET ?", *values, limit, offset)
-
-
-def count_files(db: Connection, run_id: int) -> int:
-    """Return how many files of a run have arrived."""
-    row = one(db, "SELECT count(*) AS n FROM files WHERE run_id = ? AND size IS NOT NULL", run_id)
-    assert row is not None
-    return int(row["n"])
+    return sql, values
 
 
 def delete_file(db: Connection, number: int) -> None:

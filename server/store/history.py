@@ -6,7 +6,7 @@ is stored under its number, so that repeating a write changes nothing.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bpsweep.server.errors import BadRequestError
@@ -222,9 +222,23 @@ def _parse_point(text: str) -> dict[str, Any]:
 
 
 def _count_keys(keys: dict[str, Any], point: dict[str, Any]) -> None:
-    for name, value in point.items():
+    """Note what a point holds; a nested value goes by its dotted name, as in W&B's tables."""
+    for name, value in _flatten(point):
         entry = keys.setdefault(name, {"type": _name_type(value), "count": 0})
         entry["count"] += 1
+        if isinstance(value, int | float):
+            before = entry.get("last")
+            entry["rising"] = entry.get("rising", True) and (before is None or value >= before)
+            entry["last"] = value if math.isfinite(value) else None
+
+
+def _flatten(point: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in point.items():
+        # What has a type is one thing, as an image or a histogram.
+        if isinstance(value, dict) and value and "_type" not in value:
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _name_type(value: Any) -> str:
