@@ -28,6 +28,7 @@ from bpsweep.server.graphql.common import Operation
 from bpsweep.server.graphql.execute import execute
 from bpsweep.server.hosts import HostCheck
 from bpsweep.server.limits import parse_object, read_body
+from bpsweep.server.parts import Parts
 from bpsweep.server.scheduler import Scheduler
 from bpsweep.server.settings import Settings
 from bpsweep.server.store import Database
@@ -76,11 +77,13 @@ def build_context(settings: Settings) -> Context:
     """Open the store and return what the handlers share."""
     disk = Disk(settings.store)
     database = Database(settings.database, disk)
+    uploads = Uploads(settings.uploads, settings.max_upload_bytes, disk)
     return Context(
         settings=settings,
         disk=disk,
         database=database,
-        uploads=Uploads(settings.uploads, settings.max_upload_bytes, disk),
+        uploads=uploads,
+        parts=Parts(uploads, settings.link_seconds),
         auth=Auth(settings, database),
         scheduler=Scheduler(database, secrets.token_hex(8), settings.max_attempts),
         started_at=time.time(),

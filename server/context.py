@@ -6,6 +6,7 @@ from fastapi import Request
 
 from bpsweep.server.auth import Auth
 from bpsweep.server.disk import Disk
+from bpsweep.server.parts import Parts
 from bpsweep.server.scheduler import Scheduler
 from bpsweep.server.settings import Settings
 from bpsweep.server.store import Database
@@ -20,6 +21,7 @@ class Context:
     disk: Disk
     database: Database
     uploads: Uploads
+    parts: Parts
     auth: Auth
     scheduler: Scheduler
     started_at: float

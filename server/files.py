@@ -1,6 +1,5 @@
 """Uploads and downloads: the bytes of run files, artifact files and manifests."""
 
-import base64
 import mimetypes
 import re
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ from bpsweep.server import manifests
 from bpsweep.server.context import Context, get_context
 from bpsweep.server.errors import BadRequestError, NotFoundError
 from bpsweep.server.store import artifacts, files
+from bpsweep.server.uploads import digest_to_hex, hex_to_digest
 
 router = APIRouter()
 
@@ -39,7 +39,7 @@ async def put_run_file(number: int, request: Request) -> Response:
     name, target = await run_in_threadpool(find)
     stored = await context.uploads.receive(target, _iterate_body(request))
     mimetype = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    md5 = base64.b64encode(bytes.fromhex(stored.md5)).decode()
+    md5 = hex_to_digest(stored.md5)
 
     def save() -> None:
         with context.database.write() as db:
@@ -76,6 +76,18 @@ def get_blob(md5: str, request: Request) -> Response:
     context = get_context(request)
     context.auth.require_link(request)
     return send_file(context.uploads.locate_blob(md5), md5, None)
+
+
+@router.put("/storage/parts/{upload_id}/{number}")
+async def put_part(upload_id: str, number: int, request: Request) -> Response:
+    """Take a part of a large artifact file; its MD5 comes back as the tag by which it is named."""
+    context = get_context(request)
+    context.auth.require_link(request)
+    target = context.parts.locate(upload_id, number)
+    announced = request.headers.get("content-md5")
+    md5 = digest_to_hex(announced) if announced else None
+    stored = await context.uploads.receive(target, _iterate_body(request), md5=md5)
+    return Response(status_code=200, headers={"ETag": f'"{stored.md5}"'})
 
 
 @router.put(_MANIFEST_ROUTE)

@@ -11,15 +11,18 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from bpsweep.server.disk import Disk
 from bpsweep.server.errors import BadRequestError, TooLargeError
 
 _MD5_HEX = re.compile(r"[0-9a-f]{32}")
 MAX_NAME = 1024
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -70,49 +73,83 @@ class Uploads:
             BadRequestError: The content has not the announced MD5; nothing is kept.
             NoRoomError: The disk takes nothing more; nothing is kept.
         """
-        with self._disk.refusals():
-            return await self._receive(target, chunks, md5)
+        with self._disk.refusals(), self._begin() as incoming:
+            async for chunk in chunks:
+                incoming.write(chunk)
+            return incoming.place(target, md5)
 
-    async def _receive(self, target: Path, chunks: AsyncIterator[bytes], md5: str | None) -> Stored:
-        partial = self._partial / secrets.token_hex(16)
-        digest = hashlib.md5(usedforsecurity=False)
-        size = 0
-        try:
-            with partial.open("wb") as file:
-                async for chunk in chunks:
-                    size += len(chunk)
-                    if size > self._max_bytes:
-                        raise TooLargeError(
-                            f"a file may have {self._max_bytes:,} bytes, this has more"
-                        )
-                    digest.update(chunk)
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            if md5 is not None and digest.hexdigest() != md5:
-                raise BadRequestError(
-                    f"the uploaded content has MD5 {digest.hexdigest()}, announced was {md5}"
-                )
-            _place(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
-        return Stored(size, digest.hexdigest())
+    def join(self, target: Path, pieces: Sequence[Path], *, md5: str) -> Stored:
+        """Write files one behind the other, as if one body had come with all their bytes.
+
+        Raises:
+            TooLargeError, BadRequestError, NoRoomError: As in `receive`.
+        """
+        with self._disk.refusals(), self._begin() as incoming:
+            for piece in pieces:
+                with piece.open("rb") as file:
+                    while chunk := file.read(_CHUNK_BYTES):
+                        incoming.write(chunk)
+            return incoming.place(target, md5)
 
     def write_text(self, target: Path, text: str) -> None:
         """Write a text of the server's own as an upload is: flushed to disk, then renamed."""
+        with self._disk.refusals(), self._begin() as incoming:
+            incoming.write(text.encode())
+            incoming.place(target)
+
+    @contextmanager
+    def _begin(self) -> Iterator["_Incoming"]:
         partial = self._partial / secrets.token_hex(16)
         try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            _place(partial, target)
+            with partial.open("wb") as file:
+                yield _Incoming(partial, file, self._max_bytes)
         finally:
             partial.unlink(missing_ok=True)
 
     def delete_run(self, run_id: int) -> None:
         """Delete every file of a run."""
         shutil.rmtree(self.folder / "runs" / str(int(run_id)), ignore_errors=True)
+
+
+class _Incoming:
+    """A file that is being written under a temporary name."""
+
+    def __init__(self, path: Path, file: BinaryIO, max_bytes: int) -> None:
+        self._path, self._file, self._max_bytes = path, file, max_bytes
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._size = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            TooLargeError: They are more than a file may have.
+        """
+        self._size += len(chunk)
+        if self._size > self._max_bytes:
+            raise TooLargeError(f"a file may have {self._max_bytes:,} bytes, this has more")
+        self._digest.update(chunk)
+        self._file.write(chunk)
+
+    def place(self, target: Path, md5: str | None = None) -> Stored:
+        """Rename the file into place, to stay there when the power fails.
+
+        Raises:
+            BadRequestError: The content has not the announced MD5.
+        """
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        stored = Stored(self._size, self._digest.hexdigest())
+        if md5 is not None and stored.md5 != md5:
+            raise BadRequestError(f"the uploaded content has MD5 {stored.md5}, announced was {md5}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._path.replace(target)
+        handle = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        return stored
 
 
 def locate_run_file(folder: Path, run_id: int, file_id: int) -> Path:
@@ -155,12 +192,6 @@ def digest_to_hex(digest: str) -> str:
     return raw.hex()
 
 
-def _place(partial: Path, target: Path) -> None:
-    """Rename a written file into place, to stay there when the power fails."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial.replace(target)
-    handle = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def hex_to_digest(md5: str) -> str:
+    """Return an MD5 in hex as the digest of an artifact file."""
+    return base64.b64encode(bytes.fromhex(md5)).decode()

@@ -27,6 +27,7 @@ def server(tmp_path):
         ("PUT", "/storage/wandb_artifacts/" + "a" * 32),
         ("GET", "/storage/wandb_artifacts/" + "a" * 32),
         ("PUT", "/storage/manifests/1/wandb_manifest.json"),
+        ("PUT", "/storage/parts/" + "a" * 32 + "-" + "b" * 32 + "/1"),
         ("GET", "/storage/manifests/1/wandb_manifest.json"),
         ("GET", "/artifactsV2/default/" + "a" * 32),
         ("GET", "/artifacts/bpsweep/" + "a" * 32),

@@ -12,7 +12,7 @@ from bpsweep.server.ids import decode_id
 from bpsweep.server.jsontext import parse_json
 from bpsweep.server.store import Connection, Row, artifacts, projects, runs
 from bpsweep.server.store import collections as store
-from bpsweep.server.uploads import Uploads, check_name, digest_to_hex
+from bpsweep.server.uploads import Uploads, check_name, digest_to_hex, hex_to_digest
 
 mutation = MutationType()
 # What clients call the place of files where no region was chosen.
@@ -135,16 +135,31 @@ def create_files(_: None, info: Info, input: dict[str, Any]) -> Row:
     operation = get_operation(info)
     edges = []
     for spec in input["artifact_files"]:
-        blob = operation.server.uploads.locate_blob(digest_to_hex(spec["md5"]))
+        md5 = digest_to_hex(spec["md5"])
+        is_present = operation.server.uploads.locate_blob(md5).exists()
+        parts = [part["part_number"] for part in spec.get("upload_parts_input") or []]
         node = {
             "kind": "artifact",
             "artifact_id": _require_pending(operation.db, spec["artifact_id"])["id"],
             "name": check_name(spec["name"]),
             "digest": spec["md5"],
-            "present": blob.exists(),
+            "present": is_present,
+            "parts": parts,
+            "upload_id": operation.server.parts.start(md5) if parts and not is_present else None,
         }
         edges.append({"node": node, "cursor": spec["name"]})
     return {"files": {"edges": edges, "page_info": {"end_cursor": None, "has_next_page": False}}}
+
+
+@mutation.field("completeMultipartUploadArtifact")
+def complete_upload(_: None, info: Info, input: dict[str, Any]) -> Row:
+    """Join the parts of a large file; the action is always to complete."""
+    operation = get_operation(info)
+    _require_pending(operation.db, input["artifact_id"])
+    md5 = input["storage_path"].rpartition("/")[2]
+    numbers = [part["part_number"] for part in input["completed_parts"]]
+    operation.server.parts.join(input["upload_id"], numbers, md5)
+    return {"digest": hex_to_digest(md5)}
 
 
 @mutation.field("commitArtifact")

@@ -96,6 +96,19 @@ def resolve_upload_url(file: Row, info: Info) -> str | None:
     return None if file.get("present") else sign(info, "PUT", _locate(file))
 
 
+@file_type.field("uploadMultipartUrls")
+def resolve_upload_parts(file: Row, info: Info) -> Row | None:
+    """Return where to upload each part of a large file, None where it is uploaded as a whole."""
+    upload_id = file.get("upload_id")
+    if not upload_id:
+        return None
+    urls = [
+        {"part_number": number, "upload_url": sign(info, "PUT", _part_path(upload_id, number))}
+        for number in file["parts"]
+    ]
+    return {"upload_id": upload_id, "upload_url_parts": urls}
+
+
 @file_type.field("uploadHeaders")
 def resolve_upload_headers(_: Row, __: Info) -> list[str]:
     return []
@@ -143,6 +156,10 @@ def _locate(file: Row) -> str:
 
 def _run_file_path(file: Row) -> str:
     return f"/storage/run-files/{file['id']}"
+
+
+def _part_path(upload_id: str, number: int) -> str:
+    return f"/storage/parts/{upload_id}/{number}"
 
 
 TYPES = (mutation, file_type)
