@@ -3,7 +3,7 @@
 import csv
 import io
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,22 @@ from bpsweep.report.metrics import Labels, Probabilities
 FILE_NAME: Final = "predictions.csv"
 """What the file is called among a run's files."""
 _CELL_COLUMNS: Final = ("cell", "plate", "well", "field", "particle", "dose_gy", "hour")
+PER_CELL: Final = (
+    "cells",
+    "plates",
+    "wells",
+    "fields",
+    "particles",
+    "doses_gy",
+    "hours",
+    "truth",
+    "probabilities",
+)
+"""The fields of `Predictions` that have one value, or one row, a cell."""
 _TRUE, _PROBABILITY = "true ", "p "
 
 Texts = NDArray[np.str_]
+HeldOut = Literal["cells", "plates"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,8 @@ class Predictions:
         label_names: The L labels.
         truth: (N, L) uint8 of 0 and 1.
         probabilities: (N, L) float32 in [0, 1].
+        held_out: "plates" where no cell of these plates was trained on, so that a plate is the unit
+            of what was measured; not in the file, it follows from the run's split.
     """
 
     cells: Texts
@@ -45,6 +60,7 @@ class Predictions:
     label_names: tuple[str, ...]
     truth: Labels
     probabilities: Probabilities
+    held_out: HeldOut = "cells"
 
     def __len__(self) -> int:
         return len(self.cells)

@@ -10,6 +10,8 @@ from bpsweep.report.predictions import Predictions
 TRAIN, CONTROL, REPLICATE, TEST = "train", "control", "replicate", "test"
 """What a run is for, as its job type at W&B says; controls, replicates and the evaluation on the
 test part stand beside a sweep in the group named after it."""
+SPLIT = "split"
+"""The setting that says how validation cells are held out."""
 NO_CONTROL = "none"
 """The value of the setting `control` of every run that is not one."""
 
@@ -28,6 +30,7 @@ class RunRecord:
         kind: What the run is for: TRAIN (one of the sweep's own), CONTROL, REPLICATE or TEST.
         predictions: What its best epoch says of every validation cell (of every test cell for
             TEST); None where it was not read or not kept.
+        folds: Where it stands for the runs of one configuration on all folds of the data, these.
     """
 
     id: str
@@ -38,6 +41,12 @@ class RunRecord:
     error: str | None = None
     kind: str = TRAIN
     predictions: Predictions | None = None
+    folds: tuple["RunRecord", ...] = ()
+
+    @property
+    def members(self) -> tuple["RunRecord", ...]:
+        """The runs that trained: its folds, or itself."""
+        return self.folds or (self,)
 
     @property
     def control(self) -> str | None:
@@ -71,6 +80,7 @@ class SweepRecord:
         runs: Its runs, oldest first.
         url: Where it can be looked at.
         beside: Controls, replicates and test evaluations that were run for it, oldest first.
+        fold_family: What its split is called where its runs were joined over all folds.
     """
 
     path: str
@@ -80,11 +90,13 @@ class SweepRecord:
     runs: tuple[RunRecord, ...]
     url: str
     beside: tuple[RunRecord, ...] = ()
+    fold_family: str | None = None
 
     @property
     def swept(self) -> tuple[str, ...]:
-        """Names of the parameters that take more than one value."""
-        return swept_names(self.config)
+        """Names of the parameters that take more than one value, without folds that were joined."""
+        names = swept_names(self.config)
+        return names if self.fold_family is None else tuple(n for n in names if n != SPLIT)
 
 
 def swept_names(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bpsweep.report.predictions import Predictions
+from bpsweep.report.predictions import PER_CELL, Predictions
 from bpsweep.report.records import CONTROL, RunRecord, SweepRecord
 from bpsweep.report.statistics.scores import METRICS, score_cells
 from bpsweep.report.statistics.wells import group_wells
@@ -85,3 +85,42 @@ def make_control(name: str, accuracy: float, cells: Predictions, seed: int = 99)
     """Make a control run whose model is right with this probability."""
     first = {name: values[0] for name, values in SETTINGS.items()}  # of `make_grid_sweep`
     return make_run(f"c-{name}", say(cells, accuracy, seed), control=name, kind=CONTROL, **first)
+
+
+def make_plates(
+    n_plates: int = 3, n_per_well: int = 40, dose_gy: float | None = None, n_wells: int = 8
+) -> Predictions:
+    """Make cells of both particles on some plates each, every plate with the same wells."""
+    hours = (4, 24, 48)
+    places = list(itertools.product(range(2), range(n_plates), range(n_wells), range(n_per_well)))
+    number, plate, well, cell = (np.array(column) for column in zip(*places, strict=True))
+    iron = number == 0
+    return Predictions(
+        cells=np.array([f"c{i:06d}.tif" for i in range(len(places))]),
+        plates=np.array([f"P{200 + 50 * n + p}" for n, p in zip(number, plate, strict=True)]),
+        wells=np.array([f"A{w + 1}" for w in well]),
+        fields=cell // 20 + 1,
+        particles=np.where(iron, *PARTICLES),
+        doses_gy=np.where(iron, 0.82, 1.0) if dose_gy is None else np.full(len(places), dose_gy),
+        hours=np.array(hours)[plate % 3],
+        label_names=PARTICLES,
+        truth=np.stack([iron, ~iron], axis=1).astype(np.uint8),
+        probabilities=np.full((len(places), 2), 0.5, dtype=np.float32),
+    )
+
+
+def cut_folds(cells: Predictions, n_folds: int = 3) -> list[Predictions]:
+    """Cut cells into folds of whole plates, a plate of each particle in every fold."""
+    fold_of = np.array([int(plate[-2:]) % 50 % n_folds for plate in cells.plates])
+    return [
+        replace(cells, **{name: getattr(cells, name)[fold_of == k] for name in PER_CELL})
+        for k in range(n_folds)
+    ]
+
+
+def make_folds(name: str, said: Predictions, n_folds: int = 3, **settings: object):
+    """Make the runs of one configuration on all folds of what it says of cells."""
+    return [
+        make_run(f"{name}-{k}", part, **settings, split=f"plate-fold-{k}-of-{n_folds}")
+        for k, part in enumerate(cut_folds(said, n_folds), start=1)
+    ]

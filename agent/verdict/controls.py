@@ -79,6 +79,11 @@ def plan_controls(
         names: Which of `CONTROLS`.
         data_dir: The image folder, which must be the one that the run was trained on.
     """
+    return sum((_plan_fold(sweep, one, names, data_dir) for one in run.members), Plan())
+
+
+def _plan_fold(sweep: SweepRecord, run: RunRecord, names: Collection[str], data_dir: Path) -> Plan:
+    """List the controls of one run that trained; its sham has the same fold."""
     settings = read_settings(run)
     check_data(run, settings, data_dir)
     plan = Plan()
@@ -98,7 +103,7 @@ def plan_controls(
 
 def plan_run(sweep: SweepRecord, spec: RunSpec) -> Plan:
     """Plan a run unless the same has finished beside the sweep."""
-    for other in sweep.beside:
+    for other in (one for joined in sweep.beside for one in joined.members):
         done = other.kind == spec.kind and other.state == "finished"
         if done and other.predictions is not None and is_same(other, spec.values or {}):
             return Plan(n_there=1)

@@ -31,6 +31,11 @@ def check_unused(sweep: SweepRecord, winner: RunRecord, *, again: bool) -> RunCo
     Raises:
         ConfigError: There is none, or it was used before and `again` is not set.
     """
+    if winner.folds:
+        raise ConfigError(
+            f"the winner, {winner.name!r}, was trained once a fold, each of which validated once: "
+            "no part was left untouched. Take one split with `test_part: {value: true}`."
+        )
     settings = read_settings(winner)
     if not settings.test_part:
         raise ConfigError(

@@ -35,8 +35,9 @@ def count_foci(run: RunRecord, data_dir: Path, n_counted: int = N_COUNTED) -> ND
         DataError: An image cannot be read.
     """
     assert run.predictions is not None  # the caller has looked
-    settings = read_settings(run)
-    check_data(run, settings, data_dir)
+    first = run.members[0]  # all folds are of one subset
+    settings = read_settings(first)
+    check_data(first, settings, data_dir)
     catalog = load_catalog(data_dir, settings.subset)
     known = set(catalog.table["filename"])  # a name that came over the network opens no other file
     names = [str(name) for name in run.predictions.cells]

@@ -46,8 +46,8 @@ def _draw_cells(assessment: Assessment, data_dir: Path, console: Console) -> lis
     """Draw cells of the winner; a report without them is better than none."""
     verdict = assessment.verdict
     try:
-        weights = fetch_weights(verdict.sweep.path, verdict.best.run.id)
-        return draw_cells(verdict.best.run, weights, data_dir)
+        run = verdict.best.run.members[0]  # of the first fold, where there are several
+        return draw_cells(run, fetch_weights(verdict.sweep.path, run.id), data_dir)
     except (AgentError, DataError) as error:
         console.print(f"No pictures of cells: {error}", highlight=False)
         return []

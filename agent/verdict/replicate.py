@@ -22,12 +22,12 @@ def plan_replicates(verdict: Verdict, n_best: int, n_seeds: int, data_dir: Path)
         data_dir: The image folder, which must be the one that the runs were trained on.
     """
     plan = Plan()
-    for row in choose_best(verdict, n_best):
-        settings = read_settings(row.run)
-        check_data(row.run, settings, data_dir)
+    for run in (one for row in choose_best(verdict, n_best) for one in row.run.members):
+        settings = read_settings(run)
+        check_data(run, settings, data_dir)
         for seed in _draw_seeds(verdict.sweep, settings, n_seeds):
             values = settings.model_copy(update={"seed": seed}).model_dump()
-            name = f"{row.run.name} seed {seed}"
+            name = f"{run.name} seed {seed}"
             plan += plan_run(verdict.sweep, make_spec(verdict.sweep, values, REPLICATE, name))
     return plan
 
@@ -42,7 +42,8 @@ def _draw_seeds(sweep: SweepRecord, settings: RunConfig, n_seeds: int) -> list[i
 
     The same every time, so that the same command finds what it has done.
     """
-    tried = {run.config.get("seed") for run in sweep.runs if _differs_in_seed(run, settings)}
+    runs = [one for run in sweep.runs for one in run.members]
+    tried = {run.config.get("seed") for run in runs if _differs_in_seed(run, settings)}
     seeds: list[int] = []
     seed = settings.seed
     while len(seeds) < n_seeds:

@@ -153,10 +153,8 @@ def _name_sweep(verdict: Verdict) -> str:
 
 def _describe_origin(verdict: Verdict, extras: Extras) -> str:
     sweep = verdict.sweep
-    parts = [
-        f"Sweep {sweep.path}, {sweep.state.lower()}, {len(sweep.runs)} "
-        f"run{'s' * (len(sweep.runs) != 1)}"
-    ]
+    n_runs = sum(len(run.members) for run in sweep.runs)
+    parts = [f"Sweep {sweep.path}, {sweep.state.lower()}, {n_runs} run{'s' * (n_runs != 1)}"]
     if extras.made_at is not None:
         parts.append(f"report of {extras.made_at:%d %B %Y, %H:%M}")
     return "; ".join(parts) + "."

@@ -15,7 +15,7 @@ from bpsweep.report.figures.scatter import Column, draw_scatter
 from bpsweep.report.page.sections import Block, Cell, Missing, Section, Table, number, setting
 from bpsweep.report.statistics.goals import Goal
 from bpsweep.report.statistics.importance import MIN_RUNS, Importance
-from bpsweep.report.statistics.intervals import Interval
+from bpsweep.report.statistics.intervals import CLUSTERED, Interval
 from bpsweep.report.statistics.scores import ACCURACY, METRICS, Metric
 from bpsweep.report.statistics.selection_bias import TestResult
 from bpsweep.report.statistics.verdict import Row, Verdict
@@ -72,6 +72,7 @@ def _list_unused(verdict: Verdict, test: TestResult | None) -> Iterator[Missing]
 def _list_columns(verdict: Verdict) -> Iterator[tuple[str, Callable[[Row], Cell]]]:
     """Give each column's title and how to write its cell of a row."""
     goal = verdict.goal
+    is_by_plate = any(row.interval and row.interval.method == "plates" for row in verdict.rows)
     for name in verdict.best.swept:
         yield name, partial(_show_setting, name)
     if not verdict.best.swept:
@@ -80,9 +81,9 @@ def _list_columns(verdict: Verdict) -> Iterator[tuple[str, Callable[[Row], Cell]
     yield "verdict", _show_status
     yield goal.metric.words, partial(_show_metric, goal.metric)
     yield (
-        f"{name_share(goal.level)} interval over wells",
+        f"{name_share(goal.level)} interval over {'plates' if is_by_plate else 'wells'}",
         lambda row: _show_ends(
-            row.interval if row.interval and row.interval.method == "wells" else None, goal
+            row.interval if row.interval and row.interval.method in CLUSTERED else None, goal
         ),
     )
     yield (

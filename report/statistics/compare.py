@@ -16,6 +16,7 @@ from bpsweep.report.statistics.estimates import (
     estimate_all,
     find_predictions,
 )
+from bpsweep.report.statistics.folds import join_folds
 from bpsweep.report.statistics.intervals import Interval, find_interval, resample_difference
 from bpsweep.report.statistics.scores import DEFAULT_LEVEL, METRICS, Metric, stack_scores
 
@@ -124,7 +125,7 @@ def compare_models(sweeps: Sequence[SweepRecord], level: float = DEFAULT_LEVEL) 
     """
     groups: dict[tuple[str, ...], list[RunRecord]] = {}
     for sweep in sweeps:
-        for run in sweep.runs:
+        for run in join_folds(sweep).runs:
             if run.state == "finished" and run.epochs and run.config.get("model") in _FAMILY:
                 key = tuple(str(run.config.get(name)) for name in _SHARED)
                 groups.setdefault(key, []).append(run)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from bpsweep.report import metrics
 from bpsweep.report.identity import name_configuration
 from bpsweep.report.records import REPLICATE, RunRecord, SweepRecord
+from bpsweep.report.statistics.folds import average_rows, count_cells
 
 SEED: Final = "seed"
 
@@ -45,7 +46,15 @@ def group_runs(sweep: SweepRecord) -> list[Configuration]:
 
 
 def find_best_epoch(run: RunRecord) -> Mapping[str, Any] | None:
-    """Return the epoch with the best validation accuracy, the earliest of equals."""
+    """Return the epoch with the best validation accuracy, the earliest of equals.
+
+    Of runs joined over folds, the mean of each fold's own best epoch: what the predictions that
+    they kept were made at.
+    """
+    if run.folds:
+        best = [find_best_epoch(fold) for fold in run.folds]
+        found = [row for row in best if row is not None]
+        return average_rows(found, count_cells(run.folds)) if len(found) == len(best) else None
     return max(run.epochs, key=lambda row: float(row[metrics.VAL_ACCURACY]), default=None)
 
 

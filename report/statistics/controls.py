@@ -198,7 +198,9 @@ def _compare(
         if not goal.metric.higher_is_better:
             best, other = other, best
         lead = float((best - other).mean())
-        interval = find_interval(resample_difference(best, other, wells), lead, goal.level)
+        interval = find_interval(
+            resample_difference(best, other, wells), lead, goal.level, wells.unit
+        )
     return ControlResult(name, run, estimate, lead, interval, _beats(estimate, chance, goal.metric))
 
 

@@ -99,11 +99,11 @@ def estimate_metric(
     if len(found) < len(kept) or align_cells(found) is None:
         return _estimate_from_share(value, metric, level, _count_cells(one.runs), replicates)
     estimate, _ = estimate_predictions(found, metric, level)
-    assert estimate.draws is not None  # predictions always give draws
+    assert estimate.draws is not None and estimate.interval is not None  # predictions give both
     draws = estimate.draws
     if replicates is not None:
         draws = _add_seeds(draws, seeds, replicates.n)
-    interval = find_interval(draws, value, level)
+    interval = find_interval(draws, value, level, estimate.interval.method)
     return replace(estimate, value=value, interval=interval, draws=draws, replicates=replicates)
 
 
@@ -115,8 +115,8 @@ def estimate_predictions(
     assert stacked is not None  # the caller has made sure of the cells
     scores, wells = stacked[0].mean(axis=0), stacked[1]
     value, draws = float(scores.mean()), resample_mean(scores, wells)
-    interval, naive = find_interval(draws, value, level), naive_interval(scores, level)
-    return Estimate(value, interval, naive, draws), wells
+    interval = find_interval(draws, value, level, wells.unit)
+    return Estimate(value, interval, naive_interval(scores, level), draws), wells
 
 
 def pool_seed_variance(configurations: Sequence[Configuration], metric: Metric) -> SeedVariance:

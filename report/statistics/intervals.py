@@ -38,7 +38,9 @@ _MAX_VALUES = 64  # distinct scores up to which cells are drawn exactly, not as 
 _ROUNDING: Final = 1e-15  # of variances of shares
 
 Draws = NDArray[np.float64]
-Method = Literal["wells", "cells", "wilson", "runs"]
+CLUSTERED: Final = ("wells", "plates")
+"""Methods that let the cells of a group stand or fall together."""
+Method = Literal["wells", "plates", "cells", "wilson", "runs"]
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,9 @@ class Interval:
     Args:
         low, high: Its ends.
         level: The confidence, 0.95 say.
-        method: "wells" (two-stage bootstrap), "cells" (bootstrap of independent cells), "wilson"
-            (the formula for a share of independent cells) or "runs" (bootstrap of runs).
+        method: "wells" or "plates" (two-stage bootstrap over these), "cells" (bootstrap of
+            independent cells), "wilson" (the formula for a share of independent cells) or "runs"
+            (bootstrap of runs).
     """
 
     low: float
@@ -58,13 +61,15 @@ class Interval:
     method: Method
 
 
-def find_interval(draws: Draws, value: float, level: float = DEFAULT_LEVEL) -> Interval:
-    """Return the ends between which the middle `level` of the draws over wells lies.
+def find_interval(
+    draws: Draws, value: float, level: float = DEFAULT_LEVEL, method: Method = "wells"
+) -> Interval:
+    """Return the ends between which the middle `level` of the draws over wells (or plates) lies.
 
     The interval of a value holds the value: at 100 % the draws alone would end just below it.
     """
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(min(float(low), value), max(float(high), value), level, "wells")
+    return Interval(min(float(low), value), max(float(high), value), level, method)
 
 
 def resample_mean(scores: Scores, wells: Wells, seed: int = 0, n_draws: int = N_DRAWS) -> Draws:

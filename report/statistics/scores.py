@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bpsweep.report import metrics
 from bpsweep.report.metrics import Labels
 from bpsweep.report.predictions import Predictions
-from bpsweep.report.statistics.wells import Wells, align_cells, code_wells
+from bpsweep.report.statistics.wells import Wells, align_cells, group_wells
 
 Scores = NDArray[np.float64]
 
@@ -96,12 +96,12 @@ def stack_scores(group: Sequence[Predictions], metric: Metric) -> tuple[Scores, 
     """Score the same N cells by each of K predictions.
 
     Returns:
-        (K, N) float64, cells in the order of their file names, and the wells of these cells;
-        None where the predictions are not of the same cells.
+        (K, N) float64, cells in the order of their file names, and the wells (plates, where these
+        were held out) of these cells; None where the predictions are not of the same cells.
     """
     orders = align_cells(group)
     if orders is None:
         return None
     scores = [score_cells(one, metric)[order] for one, order in zip(group, orders, strict=True)]
     first, order = group[0], orders[0]
-    return np.stack(scores), code_wells(first.particles[order], first.wells[order])
+    return np.stack(scores), group_wells(first, order)

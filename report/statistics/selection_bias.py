@@ -20,10 +20,10 @@ from bpsweep.report.statistics.intervals import Interval
 from bpsweep.report.statistics.repeated_choice import find_worth_interval, repeat_choice
 from bpsweep.report.statistics.scores import Metric, stack_scores
 from bpsweep.report.statistics.verdict import Row, Verdict
-from bpsweep.report.statistics.wells import Wells, code_wells
+from bpsweep.report.statistics.wells import Wells, code_wells, group_plate_wells
 
 _MIN_UNITS: Final = 4  # of each particle, so that leaving one out still leaves draws something out
-Unit = Literal["wells", "fields", "cells"]
+Unit = Literal["plates", "wells", "fields", "cells"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,10 @@ class Selection:
         corrected: What it is likely to be worth on new wells of the same kind.
         interval: Of the corrected value.
         probability: That what it is worth meets the target.
-        unit: What was resampled: wells, or where a particle has fewer than four, fields of view
-            (then differences between wells are left out), or cells.
+        unit: What was resampled: plates where these were held out, else wells; where a particle has
+            fewer than four, wells, fields of view, or cells (then differences between the larger
+            ones are left out).
+        is_by_plate: Whether whole plates were held out.
         wins: Run id to the share of draws in which that run was the best.
     """
 
@@ -68,6 +70,7 @@ class Selection:
     interval: Interval
     probability: float
     unit: Unit
+    is_by_plate: bool
     wins: Mapping[str, float]
 
     @property
@@ -110,6 +113,7 @@ def correct_selection(verdict: Verdict) -> Selection | None:
         interval=interval,
         probability=_find_probability(corrected, interval, verdict.goal),
         unit=unit,
+        is_by_plate=predictions[0].held_out == "plates",
         wins={row.run.id: float(share) for (row, _), share in zip(found, choice.wins, strict=True)},
     )
 
@@ -166,7 +170,11 @@ def _measure_test(
 def _find_units(one: Predictions, wells: Wells) -> tuple[Wells, Unit] | None:
     """Take wells where each particle has enough of them, else fields of view, else cells."""
     if _suffices(wells):
-        return wells, "wells"
+        return wells, wells.unit
+    if wells.unit == "plates":
+        inside = group_plate_wells(one, np.argsort(one.cells, kind="stable"))
+        if _suffices(inside):
+            return inside, "wells"
     order = np.argsort(one.cells, kind="stable")  # as `stack_scores` has them
     places = [f"{p} {w} {f}" for p, w, f in zip(one.plates, one.wells, one.fields, strict=True)]
     fields = code_wells(one.particles[order], np.array(places)[order])

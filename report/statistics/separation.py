@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from bpsweep.report.predictions import Predictions
 from bpsweep.report.statistics.cells_alone import spread_enough
 from bpsweep.report.statistics.intervals import Draws, Interval, find_interval, resample_influence
-from bpsweep.report.statistics.wells import code_wells
+from bpsweep.report.statistics.wells import group_wells
 
 _IRON, _XRAY = "Fe", "X-ray"
 
@@ -65,12 +65,12 @@ def separate_particles(
     likely = predictions.probabilities[rows].astype(np.float64)
     scores = likely[:, names.index(_IRON)] - likely[:, names.index(_XRAY)]
     auc, influence = place_cells(scores, iron)
-    wells = code_wells(particles, predictions.wells[rows])
+    wells = group_wells(predictions, rows)
     draws = resample_influence(auc, influence, wells, seed)
     # Where every cell is told apart, or none, no cell adds anything: what they leave open does.
     placement = find_placement(scores, iron)
     draws = spread_enough(draws, [placement[iron], placement[~iron]], seed=seed)
-    interval = find_interval(draws, auc, level)
+    interval = find_interval(draws, auc, level, wells.unit)
     return Separation(auc, interval, draws, wells.n_cells, wells.n_wells)
 
 

@@ -1,11 +1,14 @@
 """Which configurations reach the target, and with what confidence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
 from bpsweep.report import metrics
 from bpsweep.report.errors import ReportError
+from bpsweep.report.predictions import Predictions
 from bpsweep.report.records import RunRecord, SweepRecord
 from bpsweep.report.statistics.configurations import Configuration, find_best_epoch, group_runs
 from bpsweep.report.statistics.estimates import (
@@ -15,10 +18,11 @@ from bpsweep.report.statistics.estimates import (
     estimate_all,
     pool_seed_variance,
 )
+from bpsweep.report.statistics.folds import join_folds
 from bpsweep.report.statistics.goals import Goal, Status, set_goal
 from bpsweep.report.statistics.intervals import Interval
 from bpsweep.report.statistics.scores import ACCURACY, DEFAULT_LEVEL, METRICS, Metric
-from bpsweep.report.statistics.wells import group_wells
+from bpsweep.report.statistics.wells import group_plate_wells, group_wells
 
 DEFAULT_TARGET: Final = ACCURACY.default_target
 
@@ -99,6 +103,8 @@ class Verdict:
         rows: The configurations: those repeated with fresh seeds first, each part best first.
         n_validation: Number of validation cells.
         n_wells: Number of wells that they come from; None where no run kept predictions.
+        n_plates: Number of plates of each particle, where whole plates were held out, so that no
+            cell of them was trained on; None where not.
         split: How validation cells were held out.
         audit: What the labels and the split allow, in one line.
         synthetic: Whether the images are made, not real.
@@ -109,6 +115,7 @@ class Verdict:
     rows: tuple[Row, ...]
     n_validation: int | None
     n_wells: int | None
+    n_plates: Mapping[str, int] | None
     split: str | None
     audit: str | None
     synthetic: bool
@@ -152,6 +159,7 @@ def judge(
         ReportError: The sweep has no run yet, or target, metric or level are not allowed.
     """
     goal = set_goal(target, metric, level)
+    sweep = join_folds(sweep)
     if not sweep.runs:
         raise ReportError(
             f"sweep {sweep.path!r} has no run yet: start `wandb agent {sweep.path}` first."
@@ -162,12 +170,14 @@ def judge(
     rows = [_judge_one(one, goal, seeds) for one in configurations]
     rows.sort(key=lambda row: (row.run.id in fresh, _rank(row, goal.metric)), reverse=True)
     known = next((run for run in sweep.runs if run.provenance), sweep.runs[0])
+    kept = next((run.predictions for run in sweep.runs if run.predictions is not None), None)
     return Verdict(
         sweep=sweep,
         goal=goal,
         rows=tuple(rows),
         n_validation=known.provenance.get("n_validation"),
-        n_wells=_count_wells(sweep.runs),
+        n_wells=None if kept is None else _count_wells(kept),
+        n_plates=None if kept is None else _count_plates(kept),
         split=known.config.get("split"),
         audit=known.provenance.get("audit"),
         synthetic=any(run.provenance.get("synthetic") for run in sweep.runs),
@@ -178,9 +188,18 @@ def _rank(row: Row, metric: Metric) -> tuple[bool, float]:
     return row.value is not None, 0.0 if row.value is None else metric.rank(row.value)
 
 
-def _count_wells(runs: Sequence[RunRecord]) -> int | None:
-    found = next((run.predictions for run in runs if run.predictions is not None), None)
-    return None if found is None else group_wells(found).n_wells
+def _count_wells(found: Predictions) -> int:
+    by_plate = found.held_out == "plates"
+    return (group_plate_wells(found) if by_plate else group_wells(found)).n_wells
+
+
+def _count_plates(found: Predictions) -> dict[str, int] | None:
+    if found.held_out != "plates":
+        return None
+    return {
+        str(particle): len(np.unique(found.plates[found.particles == particle]))
+        for particle in np.unique(found.particles)
+    }
 
 
 def _judge_one(one: Configuration, goal: Goal, seeds: Mapping[str, SeedVariance]) -> Row:

@@ -37,10 +37,11 @@ def explain_selection(selection: Selection, goal: Goal) -> list[str]:
         f"the chance of its being {name_target(goal)} is {name_chance(selection.probability)}.",
         f"It stays the best in {name_share(round(wins, 2))} of repeated choices.",
     ]
-    if selection.unit != "wells":
+    wanted = "plates" if selection.is_by_plate else "wells"
+    if selection.unit != wanted:
         lines.append(
-            f"Too few wells to repeat the choice over: it was repeated over {selection.unit}, so "
-            "differences between wells are not in the correction."
+            f"Too few {wanted} to repeat the choice over: it was repeated over {selection.unit}, "
+            f"so differences between {wanted} are not in the correction."
         )
     return lines
 

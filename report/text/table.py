@@ -236,6 +236,7 @@ def summarize(verdict: Verdict) -> dict[str, Any]:
         "audit": verdict.audit,
         "n_validation": verdict.n_validation,
         "n_wells": verdict.n_wells,
+        "n_plates_held_out": dict(verdict.n_plates) if verdict.n_plates else None,
         "synthetic": verdict.synthetic,
         "intervals": sorted(kinds),
         "n_configurations": len(verdict.rows),

@@ -4,10 +4,10 @@ from collections import Counter
 from typing import Final
 
 from bpsweep.report.statistics.goals import Goal
-from bpsweep.report.statistics.intervals import Interval
+from bpsweep.report.statistics.intervals import CLUSTERED, Interval
 from bpsweep.report.statistics.scores import ACCURACY, Metric
 from bpsweep.report.statistics.verdict import Row, Verdict
-from bpsweep.report.statistics.wells import FEW_WELLS
+from bpsweep.report.statistics.wells import FEW_PLATES, FEW_WELLS
 from bpsweep.report.text.numbers import list_values, name_chance, name_share, show_value
 
 SYNTHETIC_NOTE: Final = "Synthetic images: these figures say nothing about real cells."
@@ -56,8 +56,13 @@ def _where(verdict: Verdict) -> str:
     if verdict.n_validation is None:
         return ""
     kind = "synthetic cells" if verdict.synthetic else "cells"
-    wells = f" of {verdict.n_wells} well{'s' * (verdict.n_wells != 1)}" if verdict.n_wells else ""
-    return f" on {verdict.n_validation:,} validation {kind}{wells}"
+    of = ""
+    if verdict.n_plates:
+        plates = count(sum(verdict.n_plates.values()), "plate")
+        of = f" of {plates} that {'was' if plates == '1 plate' else 'were'} not trained on"
+    elif verdict.n_wells:
+        of = f" of {count(verdict.n_wells, 'well')}"
+    return f" on {verdict.n_validation:,} validation {kind}{of}"
 
 
 def name_best(verdict: Verdict) -> list[str]:
@@ -68,11 +73,12 @@ def name_best(verdict: Verdict) -> list[str]:
     line = f"The best is {name_row(best)} with {show_value(best.value, goal.metric)}"
     line += f" (epoch {best.best_epoch}" if best.n_runs == 1 else f" (mean of {best.n_runs} seeds"
     if best.interval is not None:
-        over = "over wells" if best.interval.method == "wells" else "cells taken as independent"
+        method = best.interval.method
+        over = f"over {method}" if method in CLUSTERED else "cells taken as independent"
         line += f"; {name_interval(best.interval, goal.metric)}, {over}"
     line += ")"
     naive = best.estimate.naive
-    if naive is not None and best.interval is not None and best.interval.method == "wells":
+    if naive is not None and best.interval is not None and best.interval.method in CLUSTERED:
         line += f"; taking cells as independent it would be {name_ends(naive, goal.metric)}"
     lines = [line + "."]
     if best.probability is not None:
@@ -90,18 +96,43 @@ def name_basis(verdict: Verdict) -> list[str]:
     """Say what the intervals rest on, where that is less than many wells."""
     methods = {row.interval.method for row in verdict.rows if row.interval is not None}
     lines = []
-    if methods and methods != {"wells"}:
-        rows = "These" if "wells" not in methods else "Some"
+    if methods - set(CLUSTERED):
+        rows = "Some" if methods & set(CLUSTERED) else "These"
         lines.append(
             f"{rows} intervals take cells as independent, for no predictions were kept (running or "
             "older runs); cells of a well are alike, so they are narrower than they should be."
         )
     if "wells" in methods and verdict.n_wells is not None and verdict.n_wells < FEW_WELLS:
         lines.append(
-            f"Only {verdict.n_wells} well{'s' * (verdict.n_wells != 1)} to go by: how much wells "
+            f"Only {count(verdict.n_wells, 'well')} to go by: how much wells "
             "differ is itself barely known, so take the intervals as rough."
         )
-    return lines
+    return lines + _name_plates(verdict)
+
+
+def _name_plates(verdict: Verdict) -> list[str]:
+    """Say how few plates were held out, and what then is not known."""
+    fewest = min((verdict.n_plates or {}).values(), default=FEW_PLATES)
+    if fewest >= FEW_PLATES:
+        return []
+    listed = " and ".join(
+        f"{count(n, 'plate')} of {particle}" for particle, n in (verdict.n_plates or {}).items()
+    )
+    if fewest == 1:
+        return [
+            f"Only {listed} held out: how much plates differ is not known from one, so the "
+            "intervals are over wells and hold for these plates alone. Sweep `split` over all "
+            "folds, as plate-fold-1-of-3 to plate-fold-3-of-3, to hold each plate out once."
+        ]
+    return [
+        f"Only {listed} held out: how much plates differ is itself barely known below "
+        f"{FEW_PLATES} of each, so take the intervals as rough."
+    ]
+
+
+def count(n: int, noun: str) -> str:
+    """Write a number with its noun: "1 well", "16 wells"."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
 
 
 def name_goal(goal: Goal) -> str:
