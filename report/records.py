@@ -1,8 +1,9 @@
 """Finished runs as plain records, wherever they were read from."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from bpsweep.report import metrics
 from bpsweep.report.predictions import Predictions
@@ -12,6 +13,9 @@ TRAIN, CONTROL, REPLICATE, TEST = "train", "control", "replicate", "test"
 test part stand beside a sweep in the group named after it."""
 SPLIT = "split"
 """The setting that says how validation cells are held out."""
+ONE_CLASS, DIAGNOSIS = "one_class", "diagnosis"
+"""Where a run's summary says which class its best epoch names for every cell, and what is wrong
+with it and why, in words."""
 NO_CONTROL = "none"
 """The value of the setting `control` of every run that is not one."""
 
@@ -31,6 +35,7 @@ class RunRecord:
         predictions: What its best epoch says of every validation cell (of every test cell for
             TEST); None where it was not read or not kept.
         folds: Where it stands for the runs of one configuration on all folds of the data, these.
+        one_class: The class that its best epoch names for every cell, where its summary says so.
     """
 
     id: str
@@ -42,6 +47,7 @@ class RunRecord:
     kind: str = TRAIN
     predictions: Predictions | None = None
     folds: tuple["RunRecord", ...] = ()
+    one_class: str | None = None
 
     @property
     def members(self) -> tuple["RunRecord", ...]:
@@ -62,10 +68,8 @@ class RunRecord:
 
     @property
     def epochs(self) -> tuple[Mapping[str, Any], ...]:
-        """The epochs that have a validation accuracy, in order."""
-        return tuple(
-            row for row in self.history if isinstance(row.get(metrics.VAL_ACCURACY), int | float)
-        )
+        """The epochs that have a validation accuracy, a number, in order."""
+        return tuple(row for row in self.history if is_number(row.get(metrics.VAL_ACCURACY)))
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,11 @@ class SweepRecord:
         """Names of the parameters that take more than one value, without folds that were joined."""
         names = swept_names(self.config)
         return names if self.fold_family is None else tuple(n for n in names if n != SPLIT)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Tell whether a logged value is a finite number: NaN is none, nor is W&B's text for it."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def swept_names(config: Mapping[str, Any]) -> tuple[str, ...]:

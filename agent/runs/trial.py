@@ -29,7 +29,9 @@ from bpsweep.data.flat import describe_flat
 from bpsweep.models import ModelError
 from bpsweep.report import metrics
 from bpsweep.report.predictions import Predictions
+from bpsweep.report.records import DIAGNOSIS, ONE_CLASS
 from bpsweep.report.statistics.confusion import count_confusion
+from bpsweep.report.statistics.trouble import diagnose, name_one_class, say_one_class
 
 InputsLoader = Callable[[RunConfig], Inputs]
 PACKAGES = ("bpsweep", "numpy", "scikit-learn", "torch", "wandb")
@@ -55,6 +57,7 @@ class Trial:
         self._is_leaving = is_leaving
         self.config: RunConfig
         self.inputs: Inputs
+        self._losses: list[float] = []  # of training, one an epoch
 
     def open(self) -> None:
         """Start the run at W&B and load what it trains on.
@@ -89,7 +92,10 @@ class Trial:
     def listen(self, epoch: EpochResult) -> None:
         """Log an epoch and say it as one line."""
         self.tracked.log_epoch(epoch.values)
-        self.tracked.say(describe_epoch(self.config, epoch.values))
+        self._losses.append(epoch.values[metrics.TRAIN_LOSS])
+        line = describe_epoch(self.config, epoch.values)
+        named = self._name_class(epoch)
+        self.tracked.say(line if named is None else f"{line}; it {say_one_class(named)}")
         share_cores()
 
     def close(self, outcome: Outcome) -> None:
@@ -102,6 +108,7 @@ class Trial:
         try:
             if (result := outcome.result) is not None:
                 self.tracked.save_summary(summarize_best(result.best))
+                self._diagnose(result.best)
                 self._keep(result)
                 if result.interrupted:
                     error = KeyboardInterrupt()
@@ -112,6 +119,21 @@ class Trial:
         self.tracked.close(error)
         if error is not None:
             raise error
+
+    def _name_class(self, epoch: EpochResult) -> str | None:
+        """Name the class that an epoch names for every validation cell, where it is one."""
+        decided = metrics.decide(epoch.probabilities, is_exclusive(self.config))
+        inputs = self.inputs
+        return name_one_class(inputs.validation_labels, decided, inputs.label_names)
+
+    def _diagnose(self, best: EpochResult) -> None:
+        """Say, and keep in the summary, what is wrong with what was learnt, and why that may be."""
+        named = self._name_class(best)
+        found = diagnose(self.config.model_dump(), self._losses, named)
+        if found is None:
+            return
+        self.tracked.save_summary({DIAGNOSIS: found.text} | ({ONE_CLASS: named} if named else {}))
+        self.tracked.say(f"Its best epoch, {best.epoch}, {found.text}.")
 
     def _keep(self, result: TrainResult) -> None:
         """Log pictures and save the best weights, with the numbers that go with them."""

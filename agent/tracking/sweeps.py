@@ -18,6 +18,7 @@ from bpsweep.report import metrics
 from bpsweep.report.predictions import FILE_NAME, Predictions, read_predictions
 from bpsweep.report.records import (
     CONTROL,
+    ONE_CLASS,
     REPLICATE,
     TEST,
     TRAIN,
@@ -86,6 +87,7 @@ def _read_run(run: Any) -> RunRecord:
         error=run.summary.get(ERROR),
         kind=str(run.job_type or TRAIN),
         predictions=_fetch_predictions(run),
+        one_class=run.summary.get(ONE_CLASS),
     )
 
 

@@ -17,7 +17,7 @@ from bpsweep.report.figures.figure import (
     join_lines,
     title_figure,
 )
-from bpsweep.report.records import RunRecord, SweepRecord
+from bpsweep.report.records import RunRecord, SweepRecord, is_number
 from bpsweep.report.statistics.configurations import Configuration, group_runs
 from bpsweep.report.text.numbers import show
 
@@ -105,7 +105,7 @@ def _read_line(run: RunRecord, key: str, x: str) -> dict[float, float]:
     return {
         float(row[x]): float(row[key])
         for row in run.history
-        if isinstance(row.get(x), int | float) and isinstance(row.get(key), int | float)
+        if is_number(row.get(x)) and is_number(row.get(key))
     }
 
 

@@ -36,7 +36,13 @@ from bpsweep.report.statistics.compare import Comparison
 from bpsweep.report.statistics.verdict import Verdict
 from bpsweep.report.text.evidence import explain_selection, explain_test
 from bpsweep.report.text.summary import headline
-from bpsweep.report.text.verdict import SYNTHETIC_NOTE, name_basis, name_best, name_unfinished
+from bpsweep.report.text.verdict import (
+    SYNTHETIC_NOTE,
+    name_basis,
+    name_best,
+    name_troubles,
+    name_unfinished,
+)
 
 
 @dataclass(frozen=True)
@@ -168,6 +174,7 @@ def _list_notes(assessment: Assessment) -> list[str]:
         lines += explain_selection(assessment.selection, verdict.goal)
     if assessment.test is not None:
         lines.append(explain_test(assessment.test, verdict.goal))
+    lines += name_troubles(verdict)
     return [*lines, *name_basis(verdict), *name_unfinished(verdict)]
 
 

@@ -113,6 +113,9 @@ def _list_columns(verdict: Verdict) -> Iterator[tuple[str, Callable[[Row], Cell]
 
 
 def _show_status(row: Row) -> Cell:
+    if row.trouble is not None:
+        text = f"{row.status}, {row.trouble.kind}"
+        return Cell(text, row.probability, "bad", as_text=True)
     return Cell(row.status, row.probability, _TONES[row.status], as_text=True)
 
 

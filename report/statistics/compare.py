@@ -8,7 +8,7 @@ import numpy as np
 
 from bpsweep.report import metrics
 from bpsweep.report.errors import ReportError
-from bpsweep.report.records import RunRecord, SweepRecord
+from bpsweep.report.records import RunRecord, SweepRecord, is_number
 from bpsweep.report.statistics.configurations import Configuration, find_best_epoch
 from bpsweep.report.statistics.estimates import (
     Estimate,
@@ -205,7 +205,7 @@ def _matches(run: RunRecord, wanted: Mapping[str, Any]) -> bool:
 def _read(run: RunRecord, key: str) -> float | None:
     best = find_best_epoch(run)
     value = None if best is None else best.get(key)
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if is_number(value) else None
 
 
 def _find_leads(entries: Sequence[Entry], level: float) -> dict[str, Lead]:

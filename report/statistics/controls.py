@@ -49,7 +49,7 @@ learn all there is in one epoch, unirradiated cells are a subset of their own.""
 
 _ENDED_BADLY: Final = ("failed", "crashed")
 
-Reason = Literal["right", "plate", "unclear", "not run", "no target"]
+Reason = Literal["right", "plate", "one class", "unclear", "not run", "no target"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ class ControlsVerdict:
         reason: "right": the winner meets the target, beats the best blind control with confidence
             and tells irradiated cells better than sham ones; "plate": a control was run and it
             does not; "unclear": what was run does not suffice to say; "not run": none was tried;
+            "one class": the winner meets the target by naming one class for every cell;
             "no target": the winner does not meet the target.
     """
 
@@ -150,7 +151,8 @@ def judge_controls(verdict: Verdict) -> ControlsVerdict:
         irradiated=irradiated,
         sham=sham,
         failed=failed,
-        reason=_find_reason(winner, best, irradiated, sham, was_tried=bool(failed)),
+        reason=_find_no_reason(winner)
+        or _find_reason(best, irradiated, sham, was_tried=bool(failed)),
     )
 
 
@@ -219,16 +221,21 @@ def _explain(value: float | None, best: ControlResult | None, chance: float | No
     return float(np.clip((best.estimate.value - chance) / (value - chance), 0, 1))
 
 
+def _find_no_reason(winner: Row) -> Reason | None:
+    """Say why a winner needs no controls: it is below the target, or has no skill."""
+    if winner.status not in ("reached", "likely"):
+        return "no target"
+    is_one_class = winner.trouble is not None and winner.trouble.is_one_class
+    return "one class" if is_one_class else None
+
+
 def _find_reason(
-    winner: Row,
     best: ControlResult | None,
     irradiated: Separation | None,
     sham: Separation | None,
     *,
     was_tried: bool,
 ) -> Reason:
-    if winner.status not in ("reached", "likely"):
-        return "no target"
     if best is None and sham is None:
         return "unclear" if was_tried else "not run"
     if best is not None and best.lead_interval is not None and not best.is_beaten:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import beta
 
 from bpsweep.report.predictions import Predictions
-from bpsweep.report.records import RunRecord
+from bpsweep.report.records import RunRecord, is_number
 from bpsweep.report.statistics.configurations import Configuration, find_best_epoch
 from bpsweep.report.statistics.intervals import (
     N_DRAWS,
@@ -141,7 +141,7 @@ def find_predictions(run: RunRecord) -> Predictions | None:
 def _read_values(runs: Sequence[RunRecord], metric: Metric) -> list[float]:
     best = [find_best_epoch(run) for run in runs]
     found = [epoch.get(metric.key) for epoch in best if epoch is not None]
-    return [float(value) for value in found if isinstance(value, int | float)]
+    return [float(value) for value in found if is_number(value)]
 
 
 def _count_cells(runs: Sequence[RunRecord]) -> int | None:

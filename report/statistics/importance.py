@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bpsweep.report.records import REPLICATE, RunRecord, SweepRecord
+from bpsweep.report.records import REPLICATE, RunRecord, SweepRecord, is_number
 from bpsweep.report.statistics.configurations import SEED, find_best_epoch
 from bpsweep.report.statistics.forest import (
     Values,
@@ -237,7 +237,7 @@ def _code(column: Sequence[Any]) -> _Coded:
 def _read_value(run: RunRecord, goal: Goal) -> float | None:
     best = find_best_epoch(run)
     value = None if best is None or run.state == "running" else best.get(goal.metric.key)
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if is_number(value) else None
 
 
 def _find_direction(slopes: Values, coded: _Coded, goal: Goal) -> Direction | None:

@@ -9,7 +9,7 @@ import numpy as np
 from bpsweep.report import metrics
 from bpsweep.report.errors import ReportError
 from bpsweep.report.predictions import Predictions
-from bpsweep.report.records import RunRecord, SweepRecord
+from bpsweep.report.records import RunRecord, SweepRecord, is_number
 from bpsweep.report.statistics.configurations import Configuration, find_best_epoch, group_runs
 from bpsweep.report.statistics.estimates import (
     Estimate,
@@ -22,6 +22,7 @@ from bpsweep.report.statistics.folds import join_folds
 from bpsweep.report.statistics.goals import Goal, Status, set_goal
 from bpsweep.report.statistics.intervals import Interval
 from bpsweep.report.statistics.scores import ACCURACY, DEFAULT_LEVEL, METRICS, Metric
+from bpsweep.report.statistics.trouble import Trouble, find_trouble
 from bpsweep.report.statistics.wells import group_plate_wells, group_wells
 
 DEFAULT_TARGET: Final = ACCURACY.default_target
@@ -47,6 +48,7 @@ class Row:
         first_epoch_at_target: Of `run`; None where no epoch is at the target.
         seconds_to_target: Training seconds until the end of that epoch.
         judged: Name of the judged metric.
+        trouble: What is wrong with `run`, as one class named for every cell; None where nothing is.
     """
 
     run: RunRecord
@@ -61,6 +63,7 @@ class Row:
     first_epoch_at_target: int | None = None
     seconds_to_target: float | None = None
     judged: str = ACCURACY.name
+    trouble: Trouble | None = None
 
     @property
     def state(self) -> str:
@@ -206,7 +209,7 @@ def _judge_one(one: Configuration, goal: Goal, seeds: Mapping[str, SeedVariance]
     run = one.runs[0]
     best = find_best_epoch(run)
     if best is None:
-        return Row(run, one.swept, judged=goal.metric.name)
+        return Row(run, one.swept, judged=goal.metric.name, trouble=find_trouble(run))
     estimates = estimate_all(one, goal.level, seeds)
     judged = estimates.get(goal.metric.name)
     at_target = _find_first(run, goal)
@@ -216,8 +219,8 @@ def _judge_one(one: Configuration, goal: Goal, seeds: Mapping[str, SeedVariance]
         n_runs=len(one.runs),
         best_epoch=int(best[metrics.EPOCH]),
         estimates=estimates,
-        train_loss=best.get(metrics.TRAIN_LOSS),
-        val_loss=best.get(metrics.VAL_LOSS),
+        train_loss=_read_finite(best, metrics.TRAIN_LOSS),
+        val_loss=_read_finite(best, metrics.VAL_LOSS),
         probability=(
             goal.find_probability(judged.draws) if judged and judged.draws is not None else None
         ),
@@ -225,13 +228,19 @@ def _judge_one(one: Configuration, goal: Goal, seeds: Mapping[str, SeedVariance]
         first_epoch_at_target=int(at_target[metrics.EPOCH]) if at_target else None,
         seconds_to_target=at_target.get(metrics.ELAPSED_S) if at_target else None,
         judged=goal.metric.name,
+        trouble=find_trouble(run),
     )
+
+
+def _read_finite(epoch: Mapping[str, Any], name: str) -> float | None:
+    value = epoch.get(name)
+    return float(value) if is_number(value) else None
 
 
 def _find_first(run: RunRecord, goal: Goal) -> Mapping[str, Any] | None:
     """Return the first epoch at the target."""
     for row in run.epochs:
         value = row.get(goal.metric.key)
-        if isinstance(value, int | float) and goal.metric.meets(float(value), goal.target):
+        if is_number(value) and goal.metric.meets(float(value), goal.target):
             return row
     return None

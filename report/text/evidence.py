@@ -74,6 +74,12 @@ def explain_reason(controls: ControlsVerdict, goal: Goal, sweep_path: str) -> st
     best = controls.best_blind
     if controls.reason == "no target":
         return f"The best configuration is not at {name_share(goal.target)}, whatever the reason."
+    if controls.reason == "one class":
+        assert controls.winner.trouble is not None  # the reason is its trouble
+        return (
+            f"It is for no skill: the best configuration {controls.winner.trouble.said}, and that "
+            "class's share of the cells is at the target."
+        )
     if controls.reason == "not run":
         return (
             "Whether it is the damage or the plate that it sees is not known: no controls were "

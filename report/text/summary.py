@@ -21,6 +21,7 @@ from bpsweep.report.text.verdict import (
     count_reached,
     name_basis,
     name_best,
+    name_troubles,
     name_unfinished,
 )
 
@@ -46,7 +47,7 @@ def summarize(assessment: Assessment) -> list[str]:
     lines += explain_controls(assessment.controls, goal)
     if assessment.importance is not None:
         lines += explain_importance(assessment.importance)
-    lines += [*name_basis(verdict), *name_unfinished(verdict)]
+    lines += [*name_troubles(verdict), *name_basis(verdict), *name_unfinished(verdict)]
     return [*lines, SYNTHETIC_NOTE] if verdict.synthetic else lines
 
 

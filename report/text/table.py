@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -135,7 +136,9 @@ def _show_status(row: Row) -> str:
         return row.state
     first = row.first_epoch_at_target
     text = str(row.status) if first is None else f"{row.status}, epoch {first}"
-    if row.status == "reached":
+    if row.trouble is not None:
+        text = f"[yellow]{text}, {row.trouble.kind}[/yellow]"
+    elif row.status == "reached":
         text = f"[green]{text}[/green]"
     return text if row.state == "finished" else f"{text}, {row.state}"
 
@@ -197,6 +200,7 @@ def _flatten_row(row: Row, verdict: Verdict) -> dict[str, Any]:
         "seconds_to_target": row.seconds_to_target,
         "state": row.state,
         "error": row.run.error,
+        "trouble": row.trouble.text if row.trouble else None,
         "run": row.run.id,
         "run_name": row.run.name,
         "synthetic": verdict.synthetic,
@@ -268,12 +272,13 @@ def write_latex(verdict: Verdict) -> str:
     ]
     for row in verdict.rows:
         cells = [*map(show, row.swept.values()), *(column.show(row) for column in columns)]
-        plain = [cell.replace("[green]", "").replace("[/green]", "") for cell in cells]
+        plain = [_MARKUP.sub("", cell) for cell in cells]
         lines.append(" & ".join(map(_escape, plain)) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 
+_MARKUP: Final = re.compile(r"\[/?(?:green|yellow)\]")  # of the terminal, ours alone
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",

@@ -10,6 +10,7 @@ from bpsweep.report.statistics.verdict import Row, Verdict
 from bpsweep.report.statistics.wells import FEW_PLATES, FEW_WELLS
 from bpsweep.report.text.numbers import list_values, name_chance, name_share, show_value
 
+_MOST_TROUBLES: Final = 3  # named one by one
 SYNTHETIC_NOTE: Final = "Synthetic images: these figures say nothing about real cells."
 
 
@@ -17,7 +18,7 @@ def describe(verdict: Verdict) -> list[str]:
     """Return the verdict in sentences: the audit, the count, the best, what to keep in mind."""
     lines = [f"Audit: {verdict.audit}."] if verdict.audit else []
     lines += [count_reached(verdict), *name_best(verdict)]
-    lines += [*name_basis(verdict), *name_unfinished(verdict)]
+    lines += [*name_troubles(verdict), *name_basis(verdict), *name_unfinished(verdict)]
     return [*lines, SYNTHETIC_NOTE] if verdict.synthetic else lines
 
 
@@ -33,6 +34,26 @@ def name_unfinished(verdict: Verdict) -> list[str]:
         f"Not finished: {listed}; their rows show the epochs they logged.",
         *(f"{count} failed with: {error}" for error, count in errors.most_common(3)),
     ]
+
+
+def name_troubles(verdict: Verdict) -> list[str]:
+    """Say which configurations name one class for every cell or have a loss that learns nothing."""
+    found = [(row, row.trouble) for row in verdict.rows if row.trouble is not None]
+    if not found:
+        return []
+    n_one = sum(trouble.is_one_class for _, trouble in found)
+    lines = []
+    if n_one:
+        n, is_are = len(verdict.rows), "names" if n_one == 1 else "name"
+        lines.append(
+            f"{n_one} of {n} configuration{'s' * (n != 1)} {is_are} one class for every cell: "
+            f"{'its' if n_one == 1 else 'their'} accuracy is the share of that class, and no skill."
+        )
+    others = [(row, trouble) for row, trouble in found if row is not verdict.best]
+    lines += [f"{name_row(row)} {trouble.text}." for row, trouble in others[:_MOST_TROUBLES]]
+    if len(others) > _MOST_TROUBLES:
+        lines.append(f"{len(others) - _MOST_TROUBLES} more learn as little; their rows say so.")
+    return lines
 
 
 def count_reached(verdict: Verdict) -> str:
@@ -81,6 +102,8 @@ def name_best(verdict: Verdict) -> list[str]:
     if naive is not None and best.interval is not None and best.interval.method in CLUSTERED:
         line += f"; taking cells as independent it would be {name_ends(naive, goal.metric)}"
     lines = [line + "."]
+    if best.trouble is not None:
+        lines.append(f"But it {best.trouble.text}.")
     if best.probability is not None:
         lines.append(
             f"The chance that its true {goal.metric.words} is {name_target(goal)} is "

@@ -20,7 +20,15 @@ from bpsweep.report import metrics
 from bpsweep.report.errors import ReportError
 from bpsweep.report.figures.importance import draw_importance, draw_interaction
 from bpsweep.report.predictions import FILE_NAME, Predictions
-from bpsweep.report.records import CONTROL, REPLICATE, TEST, TRAIN, RunRecord, SweepRecord
+from bpsweep.report.records import (
+    CONTROL,
+    ONE_CLASS,
+    REPLICATE,
+    TEST,
+    TRAIN,
+    RunRecord,
+    SweepRecord,
+)
 from bpsweep.report.statistics.importance import weigh_parameters
 from bpsweep.report.statistics.scores import ACCURACY, METRICS
 from bpsweep.report.statistics.verdict import Row as VerdictRow
@@ -140,7 +148,8 @@ def make_run_record(run: Row, curves: RunCurves, predictions: Predictions | None
         {name: columns[name][i] for name in names if not math.isnan(columns[name][i])}
         for i in range(curves.n_lines)
     ]
-    error = json.loads(run["summary_metrics"]).get("error")
+    summary = json.loads(run["summary_metrics"])
+    error, one_class = summary.get("error"), summary.get(ONE_CLASS)
     return RunRecord(
         id=run["name"],
         name=run["display_name"],
@@ -150,6 +159,7 @@ def make_run_record(run: Row, curves: RunCurves, predictions: Predictions | None
         error=None if error is None else str(error),
         kind=run["job_type"] or TRAIN,
         predictions=predictions,
+        one_class=None if one_class is None else str(one_class),
     )
 
 
@@ -179,6 +189,7 @@ def describe_configuration(row: VerdictRow) -> dict[str, Any]:
         "high": found.high if found else None,
         "probability": row.probability,
         "status": row.status,
+        "trouble": row.trouble.kind if row.trouble else None,
         "epoch": row.first_epoch_at_target,
     }
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bpsweep.report.records import DIAGNOSIS
 from bpsweep.server.board.curves import RunCurves, flatten_numbers
 from bpsweep.server.jsontext import make_strict
 from bpsweep.server.store import Row, runs
@@ -37,6 +38,7 @@ def describe_row(run: Row, curves: RunCurves, metric: str | None, *, largest: bo
         "note": run["stop_reason"]
         or summary.get("error")
         or run["state_reason"]
+        or summary.get(DIAGNOSIS)
         or _say_not_finite(summary, metric),
         "config": dict(flatten_settings(config)),
         "best": _shorten({k: v for k, v in best.items() if not k.startswith("best/")}),

@@ -62,7 +62,7 @@ export class Insight {
     const heads = [...names, metric, `${100 * level} % interval`, "Chance", "Verdict", "First epoch", "Runs"];
     const rows = configurations.map((one) => {
       const link = `${this.path.split("/").slice(0, 3).join("/")}/runs/${encodeURIComponent(one.run)}`;
-      const state = { reached: "finished", likely: "running" }[one.status] ?? "";
+      const state = one.trouble ? "failed" : ({ reached: "finished", likely: "running" }[one.status] ?? "");
       return make(
         "tr",
         {},
@@ -70,7 +70,7 @@ export class Insight {
         make("td", { class: "n" }, make("a", { href: link }, share(one.value))),
         make("td", { class: "n" }, one.low === null ? "–" : `${share(one.low)} to ${share(one.high)}`),
         make("td", { class: "n" }, one.probability === null ? "–" : `${Math.round(100 * one.probability)} %`),
-        make("td", {}, make("span", { class: `state ${state}` }, one.status)),
+        make("td", {}, make("span", { class: `state ${state}` }, one.trouble ? `${one.status}, ${one.trouble}` : one.status)),
         make("td", { class: "n" }, showValue(one.epoch)),
         make("td", { class: "n" }, one.n_runs),
       );
