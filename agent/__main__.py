@@ -6,6 +6,7 @@ from types import FrameType
 
 from bpsweep.agent.errors import AgentError
 from bpsweep.agent.runs.trial import run_trial
+from bpsweep.agent.tracking.room import as_no_room
 from bpsweep.agent.training.memory import keep_freed_memory
 from bpsweep.data.errors import DataError
 from bpsweep.models import ModelError
@@ -17,8 +18,10 @@ def main() -> int:
     keep_freed_memory()
     try:
         run_trial()
-    except (AgentError, DataError, ModelError) as error:
-        print(f"bpsweep: {error}", file=sys.stderr)
+    except (AgentError, DataError, ModelError, OSError) as error:
+        if isinstance(error, OSError) and as_no_room(error) is None:
+            raise
+        print(f"bpsweep: {as_no_room(error) or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("bpsweep: stopped; the epochs logged so far are kept.", file=sys.stderr)

@@ -13,6 +13,10 @@ class HomeError(AgentError, OSError):
     """The folder for data and caches cannot be used."""
 
 
+class NoRoomError(AgentError, OSError):
+    """A disk takes nothing more; a run that meets it is interrupted, and has not failed."""
+
+
 class DivergedError(AgentError, ArithmeticError):
     """The loss is no longer a finite number; going on would be a waste."""
 

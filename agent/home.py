@@ -1,11 +1,20 @@
 """Where bpsweep keeps images, caches and the embedded server's store: one folder, BPSWEEP_HOME."""
 
+import errno
 import os
 from pathlib import Path
 
 import platformdirs
 
 from bpsweep.agent.errors import HomeError
+from bpsweep.report.disk import name_trouble
+
+
+def named_home() -> Path:
+    """Return the folder for everything bpsweep keeps, be it there or not."""
+    given = os.environ.get("BPSWEEP_HOME")
+    folder = Path(given).expanduser() if given else platformdirs.user_cache_path("bpsweep")
+    return folder.resolve()
 
 
 def home() -> Path:
@@ -14,23 +23,19 @@ def home() -> Path:
     Raises:
         HomeError: It cannot be made or written.
     """
-    given = os.environ.get("BPSWEEP_HOME")
-    folder = Path(given).expanduser() if given else platformdirs.user_cache_path("bpsweep")
+    folder = named_home()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
+        if not os.access(folder, os.W_OK):
+            is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+            raise OSError(errno.EROFS if is_read_only else errno.EACCES, "it cannot be written")
     except OSError as error:
-        raise HomeError(_explain(folder, error.strerror or str(error))) from error
-    if not writable:
-        raise HomeError(_explain(folder, "no permission to write"))
-    return folder.resolve()
-
-
-def _explain(folder: Path, reason: str) -> str:
-    return (
-        f"bpsweep cannot keep its data and caches in {str(folder)!r}: {reason}. "
-        "Set BPSWEEP_HOME to a folder you may write to."
-    )
+        reason = name_trouble(error, folder) or f"{error.strerror or error}."
+        raise HomeError(
+            f"bpsweep cannot keep its data and caches in {str(folder)!r}: {reason} "
+            "Set BPSWEEP_HOME to a folder you may write to."
+        ) from error
+    return folder
 
 
 def data_dir(given: Path | None = None) -> Path:

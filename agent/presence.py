@@ -23,7 +23,8 @@ def stay_present(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that has become read-only
+                path.unlink(missing_ok=True)
 
 
 def count_present(folder: Path) -> int:
@@ -33,7 +34,8 @@ def count_present(folder: Path) -> int:
         if _is_locked(path):
             n_found += 1
         elif not psutil.pid_exists(int(path.name)):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that has become read-only
+                path.unlink(missing_ok=True)
     return n_found
 
 

@@ -7,7 +7,6 @@ times of every image file, so a cache of anything else is never found. It is bui
 whole: `KEY` is always complete. `KEY.rejected.csv` lists the files that could not be used.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -26,7 +25,9 @@ from bpsweep.data.errors import CacheError
 from bpsweep.data.folders import (
     BUILDING_SUFFIX,
     Progress,
+    advise,
     build_folder,
+    flush_files,
     lock_folder,
 )
 from bpsweep.data.geometry import GEOMETRIES, Geometry, fit_image
@@ -145,9 +146,11 @@ def build_cache(
             usable = drop_rejected(catalog, listed, max_rejected)
             return _build_unless_there(usable, settings, cache_root, progress, n_workers)
     except OSError as error:
+        n_bytes = len(usable) * settings.image_size**2 * settings.dtype.itemsize
         raise CacheError(
-            f"cannot write the image cache in {str(cache_root)!r}: {error.strerror or error}; "
-            "free space there or choose another folder with BPSWEEP_HOME"
+            f"cannot write the image cache in {str(cache_root)!r}: {error.strerror or error}. It "
+            f"takes {n_bytes / 1e6:.0f} MB; {advise(error)} or choose another folder with "
+            "BPSWEEP_HOME"
         ) from error
 
 
@@ -239,9 +242,7 @@ def _fill_folder(
             fitted = fit_image(pixels, size, settings.geometry)
             limits = {"minmax": ranges[row], "percentile": percentiles[row]}
             content = _pack(fitted, settings, limits.get(settings.scale or "", CLIP_RANGE))
-            # Plain writes, not a memory map: its dirty pages would count as our memory.
-            if os.pwrite(file.fileno(), content, start + row * len(content)) < len(content):
-                raise OSError(errno.ENOSPC, "no space left")
+            _write_all(file.fileno(), content, start + row * len(content))
 
         rejected = decode_images(catalog, save, progress, n_workers)
     if rejected:
@@ -251,6 +252,14 @@ def _fill_folder(
     files = dict(zip(catalog.table["filename"].tolist(), checksums, strict=True))
     manifest = json.dumps(_describe(catalog, settings, files), indent=1)
     (folder / "manifest.json").write_text(manifest, encoding="utf-8")
+    flush_files(folder)
+
+
+def _write_all(handle: int, content: bytes, place: int) -> None:
+    """Write bytes at a place; not by a memory map, whose dirty pages would count as our memory."""
+    while content:  # what is written in part meets its error with the next piece
+        n_written = os.pwrite(handle, content, place)
+        content, place = content[n_written:], place + n_written
 
 
 def _pack(fitted: NDArray[np.uint16], settings: CacheSettings, limits: ArrayLike) -> bytes:

@@ -16,7 +16,7 @@ from bpsweep.data.catalog import META_NAME, SYNTHETIC_MARKER, Subset
 from bpsweep.data.errors import FetchError
 from bpsweep.data.fetch_plan import FetchPlan, make_plan, write_manifest
 from bpsweep.data.fetcher import Fetcher, FetchSettings
-from bpsweep.data.folders import PART_SUFFIX, lock_folder, write_whole
+from bpsweep.data.folders import PART_SUFFIX, advise, lock_folder, write_whole
 from bpsweep.data.masks import MASKS_FOLDER
 
 _SPARE_BYTES: Final = 64 << 20  # disk space left alone
@@ -76,8 +76,8 @@ def fetch_subset(
                 write_manifest(folder, plan, sums, settings)
     except OSError as error:
         raise FetchError(
-            f"cannot write to {str(folder)!r}: {error.strerror or error}; free space there or "
-            "choose another folder with --data-dir"
+            f"cannot write to {str(folder)!r}: {error.strerror or error}; "
+            f"{advise(error)} or choose another folder with --data-dir"
         ) from error
     return plan
 

@@ -1,5 +1,6 @@
 """Folders and files that appear whole or not at all, also when two processes make the same."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -55,19 +56,40 @@ def build_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
 
 
+def flush_files(folder: Path) -> None:
+    """Have the files of a folder on disk, so that no power cut leaves a final name half-filled."""
+    for path in (*folder.iterdir(), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def count_cpus() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it."""
+    """Write a file under a temporary name, have it on disk, and rename it."""
     part = path.with_name(f".{path.name}{PART_SUFFIX}")
     try:
-        part.write_bytes(content)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the name with nothing in it
         part.rename(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def advise(error: OSError) -> str:
+    """What to do where a folder could not be written, to go before "or choose another folder"."""
+    return {
+        errno.EFBIG: "lift the file-size limit (`ulimit -f unlimited`)",
+        errno.EROFS: "have it mounted for writing",
+    }.get(error.errno or 0, "free space there")
 
 
 def list_first(items: list[str], separator: str = ", ") -> str:

@@ -24,7 +24,7 @@ from bpsweep.data.catalog import META_NAME, SYNTHETIC_MARKER, format_meta, read_
 from bpsweep.data.choices import SyntheticSettings
 from bpsweep.data.conditions import Well, draw_stain, find_damage
 from bpsweep.data.errors import SyntheticError
-from bpsweep.data.folders import Progress, build_folder, count_cpus, lock_folder
+from bpsweep.data.folders import Progress, advise, build_folder, count_cpus, lock_folder
 from bpsweep.data.images import write_image
 from bpsweep.data.nucleus import Damage, Stain, Textures, render_nucleus
 from bpsweep.data.plates import lay_out_cells
@@ -63,7 +63,7 @@ def make_synthetic(
     except OSError as error:
         raise SyntheticError(
             f"cannot write a synthetic set to {str(folder)!r}: {error.strerror or error}; "
-            "free space there or choose another folder"
+            f"{advise(error)} or choose another folder"
         ) from error
 
 

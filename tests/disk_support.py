@@ -55,6 +55,19 @@ def turn_read_only(folder: Path) -> None:
         pytest.skip(f"this kernel lets no error be made: {error}")
 
 
+def repair(folder: Path) -> None:
+    """Make a disk whole again that has turned read-only: off, checked, on again."""
+    image = folder.with_suffix(".img")
+    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["e2fsck", "-fy", str(image)], capture_output=True, check=False)
+    subprocess.run(["mount", "-o", "loop,errors=remount-ro", str(image), str(folder)], check=True)
+
+
+def limit_files(n_bytes: int) -> list[str]:
+    """Return what goes before a command whose files may not be longer."""
+    return ["bash", "-c", 'ulimit -f "$0"; exec "$@"', str(n_bytes >> 10)]
+
+
 def fill(folder: Path, n_left: int = 0) -> Path:
     """Take all room of a filesystem but so many bytes; return the file that holds it."""
     filler = folder / "filler"

@@ -9,8 +9,10 @@ import typer
 
 from bpsweep.agent.command import agent, data, doctor, run, server, verdict
 from bpsweep.agent.errors import AgentError
+from bpsweep.agent.home import named_home
 from bpsweep.agent.interrupt import take_signals_as_ctrl_c
 from bpsweep.data.errors import DataError
+from bpsweep.report.disk import name_trouble
 from bpsweep.report.errors import ReportError
 
 app = typer.Typer(
@@ -50,6 +52,12 @@ def main() -> None:
         app()
     except (AgentError, DataError, ReportError) as error:
         print(f"bpsweep: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        trouble = name_trouble(error, named_home())
+        if trouble is None:
+            raise
+        print(f"bpsweep: {trouble} Then the same command goes on.", file=sys.stderr)
         sys.exit(2)
     finally:
         gc.freeze()  # else Python searches all it holds for cycles before it ends: half a second

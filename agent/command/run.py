@@ -11,6 +11,7 @@ from bpsweep.agent.command.options import Agents, DataDir, MaxRejected, Target
 from bpsweep.agent.interrupt import held_interrupts
 from bpsweep.agent.runs.agents import AgentGroup, default_n_agents
 from bpsweep.agent.sweep.connection import enter_server, start_server
+from bpsweep.agent.sweep.room_watch import watched_room
 from bpsweep.agent.sweep.shipped import draw_shipped, find_sweep_file
 
 # What a command needs is imported in it, and workers load before: see command/verdict.py.
@@ -55,6 +56,7 @@ def run(  # one parameter an option
         return
     path_of_file = find_sweep_file(sweep_yaml)
     with ExitStack() as stack:
+        room = stack.enter_context(watched_room(console))
         group = stack.enter_context(AgentGroup())  # it loads while we prepare
         with held_interrupts():
             from bpsweep.agent.sweep.file import read_sweep_file
@@ -76,6 +78,7 @@ def run(  # one parameter an option
             from bpsweep.agent.sweep.scheduling import run_scheduler
             from bpsweep.agent.sweep.work import (
                 SweepJob,
+                WorkScene,
                 begin_work,
                 note_sweep,
                 open_sweep,
@@ -89,7 +92,7 @@ def run(  # one parameter an option
             with held_interrupts():
                 from bpsweep.agent.verdict.judge import print_verdict  # while the workers load
             with run_scheduler(job, path, console, group.stop):
-                work_off(job, path, before, group, console)
+                work_off(job, path, before, WorkScene(group, console, room))
         except KeyboardInterrupt:
             console.print("Stopped. The same command goes on with what is left:")
             console.print(f"  bpsweep run {sweep_yaml}", highlight=False)

@@ -11,6 +11,7 @@ from rich.console import Console
 from bpsweep.agent import home
 from bpsweep.agent.command.options import Agents, DataDir, Sweep, Target
 from bpsweep.agent.sweep.connection import open_server
+from bpsweep.agent.sweep.room_watch import watched_room
 from bpsweep.report.statistics.scores import ACCURACY, DEFAULT_LEVEL
 
 # What a command needs is imported in it: wandb, torch, scipy and scikit-learn take seconds, which
@@ -92,7 +93,7 @@ def controls(  # one parameter an option
     from bpsweep.agent.verdict.judge import print_verdict
 
     console = Console()
-    with open_server(console):
+    with open_server(console), watched_room(console):
         command = f"bpsweep controls {sweep}"
         settings = ExtraRuns(home.data_dir(data_dir), agents, command, console)
         run_controls(sweep, best, only or [], settings)
@@ -117,7 +118,7 @@ def replicate(  # one parameter an option
     from bpsweep.agent.verdict.replicate import plan_replicates
 
     console = Console()
-    with open_server(console):
+    with open_server(console), watched_room(console):
         verdict = judge_sweep(sweep, target)
         command = f"bpsweep replicate {sweep} --top {top} --seeds {seeds}"
         settings = ExtraRuns(home.data_dir(data_dir), agents, command, console)

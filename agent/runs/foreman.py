@@ -30,6 +30,7 @@ from bpsweep.agent.interrupt import SIGNALS
 from bpsweep.agent.orphan import end_with
 from bpsweep.agent.presence import stay_present
 from bpsweep.agent.runs.agents import Order
+from bpsweep.agent.runs.log import log_to
 from bpsweep.agent.runs.pictures import draw_confusion
 from bpsweep.agent.runs.worker import run_worker
 from bpsweep.agent.tracking.late import load_late_parts
@@ -128,9 +129,7 @@ def _become_worker(order: Order, number: int, inputs: WarmInputs, alive: int) ->
     status = EXIT_BROKEN
     try:
         end_with(alive)
-        log = os.open(order.log_paths[number], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        log_to(Path(order.log_paths[number]))
         status = run_worker(order.sweep, n_stacked=order.n_stacked, inputs=inputs)
     except BaseException:
         traceback.print_exc()

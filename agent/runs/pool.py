@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bpsweep.agent.errors import ClientServiceError, WorkersError
 from bpsweep.agent.orphan import end_in_order
 from bpsweep.agent.runs.agents import PATIENCE_S
+from bpsweep.agent.runs.log import log_to
 from bpsweep.agent.runs.trial import InputsLoader, Trial
 from bpsweep.agent.tracking.run import RunSpec
 from bpsweep.agent.tracking.trouble import renew_service
@@ -213,9 +213,7 @@ def _work(
     leaving = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: leaving.set())
     _end_with_parent()
-    with log_path.open("ab") as log:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(log.fileno(), stream.fileno())
+    log_to(log_path)
     os.environ.update(environment)
     drop_inherited(os.environ)
     import torch  # noqa: PLC0415  # after the environment, which names its threads

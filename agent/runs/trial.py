@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors import numpy as safetensors
 
 from bpsweep.agent.config import RunConfig, parse_config
 from bpsweep.agent.errors import AgentError
 from bpsweep.agent.runs.pictures import Decided, draw_confusion, draw_samples
+from bpsweep.agent.tracking.room import as_no_room, insist_on_room, wait_for_room
 from bpsweep.agent.tracking.run import STOCK_RUN, RunSpec, TrackedRun
 from bpsweep.agent.training.cores import share_cores
 from bpsweep.agent.training.device import describe_step
@@ -64,16 +65,21 @@ class Trial:
 
         Raises:
             ConfigError, DataError, TrackingError: The run is marked failed.
+            NoRoomError: A disk takes nothing more; the run is marked interrupted.
         """
+        wait_for_room(self._is_leaving)
         self.tracked.open(self._is_leaving)
         try:
             self.config = parse_config(self.tracked.values)
-            self.inputs = self._load(self.config)
+            self.inputs = insist_on_room(lambda: self._load(self.config), self.must_stop)
             self.provenance = describe_provenance(self.inputs)
             self.tracked.save_config(self.config.model_dump(), self.provenance)
             self.tracked.say(describe_start(self.config, self.inputs))
         except BaseException as error:
-            self.tracked.close(error)
+            no_room = as_no_room(error)
+            self.tracked.close(no_room or error)
+            if no_room is not None:
+                raise no_room from error
             raise
 
     def train(self) -> Outcome:
@@ -90,7 +96,8 @@ class Trial:
         return self.tracked.must_stop() or self._is_leaving()
 
     def listen(self, epoch: EpochResult) -> None:
-        """Log an epoch and say it as one line."""
+        """Log an epoch and say it as one line, as soon as there is room for that."""
+        wait_for_room(self.must_stop)
         self.tracked.log_epoch(epoch.values)
         self._losses.append(epoch.values[metrics.TRAIN_LOSS])
         line = describe_epoch(self.config, epoch.values)
@@ -102,6 +109,7 @@ class Trial:
         """Keep what came of the training, and end the run.
 
         Raises:
+            NoRoomError: A disk takes nothing more; the run is marked interrupted.
             Exception, KeyboardInterrupt: The outcome's, or what went wrong here.
         """
         error = outcome.error
@@ -116,6 +124,8 @@ class Trial:
                 self.tracked.say(describe_error(error))
         except (Exception, KeyboardInterrupt) as late:
             error = late
+        if error is not None:
+            error = as_no_room(error) or error
         self.tracked.close(error)
         if error is not None:
             raise error
@@ -146,9 +156,9 @@ class Trial:
             "confusion/picture": [draw_confusion(confusion, title)],
             **draw_samples(inputs, Decided(best.probabilities, decided)),
         }
-        self.tracked.log_results(confusion, pictures)
-        rows = inputs.split.val
-        self.tracked.save_predictions(locate_predictions(inputs, rows, best.probabilities))
+        self._insist(lambda: self.tracked.log_results(confusion, pictures))
+        predictions = locate_predictions(inputs, inputs.split.val, best.probabilities)
+        self._insist(lambda: self.tracked.save_predictions(predictions))
         about = {
             "config": config.model_dump(),
             "provenance": self.provenance,
@@ -159,13 +169,23 @@ class Trial:
                 "counts": confusion.counts.tolist(),
             },
         }
+        files = {
+            # Not by `save_file`: its error does not say that the disk is full.
+            "weights.safetensors": safetensors.save(result.best_weights),
+            "run.json": (json.dumps(about, indent=2) + "\n").encode(),
+        }
+        metadata = {"synthetic": inputs.catalog.synthetic, **about["best"]}
+        self._insist(lambda: self._save_model(files, metadata))
+
+    def _save_model(self, files: Mapping[str, bytes], metadata: Mapping[str, Any]) -> None:
         with tempfile.TemporaryDirectory(prefix="bpsweep-model-") as name:
-            folder = Path(name)
-            save_file(result.best_weights, folder / "weights.safetensors")
-            (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-            self.tracked.save_artifact(
-                folder, {"synthetic": inputs.catalog.synthetic, **about["best"]}
-            )
+            for file, content in files.items():
+                (Path(name) / file).write_bytes(content)
+            self.tracked.save_artifact(Path(name), metadata)
+
+    def _insist(self, step: Callable[[], None]) -> None:
+        """Keep a result; where a disk is full, as soon as there is room."""
+        insist_on_room(step, self._is_leaving)
 
 
 def run_trial(spec: RunSpec = STOCK_RUN) -> None:
@@ -176,6 +196,7 @@ def run_trial(spec: RunSpec = STOCK_RUN) -> None:
 
     Raises:
         ConfigError, DataError, DivergedError, TrackingError: The run is marked failed.
+        NoRoomError: A disk takes nothing more; the run is marked interrupted.
         KeyboardInterrupt: It was told to stop; what it had by then is kept.
     """
     trial = Trial(spec)

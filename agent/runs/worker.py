@@ -12,10 +12,11 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import FrameType
 
-from bpsweep.agent.errors import DivergedError, TrackingError
+from bpsweep.agent.errors import DivergedError, NoRoomError, TrackingError
 from bpsweep.agent.interrupt import SIGNALS
 from bpsweep.agent.runs.trial import Trial
 from bpsweep.agent.tracking.queue import Job, SweepQueue
+from bpsweep.agent.tracking.room import wait_for_room
 from bpsweep.agent.tracking.run import RunSpec
 from bpsweep.agent.training.device import choose_device
 from bpsweep.agent.training.loop import Outcome
@@ -77,6 +78,9 @@ class Worker:
                 while jobs := self._take_some():
                     self._work_on(jobs, pool)
                 self._settle(0)
+        except NoRoomError as error:
+            print(f"bpsweep: {error}", flush=True)
+            return EXIT_GAVE_UP
         finally:
             self._queue.close()
         if self._n_failed >= MAX_FAILURES:
@@ -91,6 +95,7 @@ class Worker:
             self._settle(0)
             self._reconnect()
             self._n_since_renewal = 0
+        wait_for_room(lambda: self._is_leaving)
         jobs: list[Job] = []
         while len(jobs) < self._n_stacked and not self._is_over():
             try:
@@ -151,7 +156,10 @@ class Worker:
 
     def _note(self, error: BaseException | None) -> None:
         """Count runs that fail one after the other; one that diverges is a result."""
-        if isinstance(error, TrackingError):
+        if isinstance(error, NoRoomError):  # nobody's failure
+            print(f"bpsweep: {error}", flush=True)
+            wait_for_room(lambda: self._is_leaving)
+        elif isinstance(error, TrackingError):
             self._recover(error)
         elif isinstance(error, Exception) and not isinstance(error, DivergedError):
             self._n_failed += 1

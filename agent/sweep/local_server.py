@@ -22,6 +22,7 @@ from bpsweep.agent.presence import count_present, stay_present, take_turn
 from bpsweep.agent.tracking.address import CLOUD_URL, answers, ask
 from bpsweep.agent.tracking.proof import MUST_PROVE, describe_stranger, is_proven
 from bpsweep.agent.tracking.variables import point_at_loopback
+from bpsweep.report.disk import find_trouble
 
 Tell = Callable[[str], None]
 START_TIMEOUT_S = 30.0
@@ -158,9 +159,12 @@ class _Keeper:
         status = None if self._process is None else self._process.poll()
         raise ServerError(
             f"the embedded server did not start on {str(self._store)!r} (exit status {status}): "
-            + " / ".join(read_last_lines(self._store / "server.log"))
+            + (str(find_trouble(self._store) or "") or self._read_last_words())
             + self._describe_stranger()
         )
+
+    def _read_last_words(self) -> str:
+        return " / ".join(read_last_lines(self._store / "server.log"))
 
     def _describe_stranger(self) -> str:
         """Say it where something answers at the address that the store remembers."""
@@ -169,18 +173,17 @@ class _Keeper:
 
     def _watch(self) -> None:
         while not self._is_closed.wait(WATCH_S):
-            if self._is_alive():
-                continue
+            if self._is_alive() or find_trouble(self._store) is not None:
+                continue  # on a disk without room it would only die again
             with take_turn(self._store / "start.lock"):
                 if self._is_closed.is_set() or find_server(self._store) is not None:
                     continue  # another command was quicker
                 is_quick = time.monotonic() - self._started_s < QUICK_S
                 self._n_quick_deaths = self._n_quick_deaths + 1 if is_quick else 0
                 if self._n_quick_deaths > MAX_QUICK_DEATHS:
-                    last = " / ".join(read_last_lines(self._store / "server.log"))
                     self._tell(
                         "The embedded server dies as soon as it is started; it is not started "
-                        f"again. It said last: {last}"
+                        f"again. It said last: {self._read_last_words()}"
                     )
                     return
                 self._start()

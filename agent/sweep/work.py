@@ -17,12 +17,14 @@ from bpsweep.agent.runs.agents import AgentGroup, Order
 from bpsweep.agent.sweep.file import SweepFile
 from bpsweep.agent.sweep.local_server import ServerAddress
 from bpsweep.agent.sweep.progress import describe_end, draw_progress
+from bpsweep.agent.sweep.room_watch import RoomWatch
 from bpsweep.agent.sweep.server_calls import retry_sweep
 from bpsweep.agent.tracking.address import wait_for_server
 from bpsweep.agent.tracking.sweeps import SweepProgress, create_sweep, watch_sweep
 from bpsweep.agent.tracking.variables import drop_inherited
 from bpsweep.agent.training.inputs import MAX_REJECTED
 from bpsweep.agent.training.warm_inputs import N_KEPT, OF_INPUTS
+from bpsweep.data.folders import write_whole
 
 POLL_S = 2.0
 SERVER_S = 60.0
@@ -108,10 +110,8 @@ def _open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
 def note_sweep(job: SweepJob, path: str, *, is_judged: bool) -> None:
     """Remember what this YAML became, and whether its verdict was given."""
     job.memo.parent.mkdir(parents=True, exist_ok=True)
-    temporary = job.memo.with_suffix(".tmp")
     text = json.dumps({"sweep": path, "is_judged": is_judged})
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(job.memo)
+    write_whole(job.memo, f"{text}\n".encode())
 
 
 def is_over(progress: SweepProgress) -> bool:
@@ -133,29 +133,39 @@ def begin_work(job: SweepJob, path: str, agents: AgentGroup) -> None:
     )
 
 
-def work_off(
-    job: SweepJob, path: str, before: SweepProgress, agents: AgentGroup, console: Console
-) -> None:
+@dataclass(frozen=True)
+class WorkScene:
+    """Who works on a sweep, where that is shown, and who looks at the disks meanwhile."""
+
+    agents: AgentGroup
+    console: Console
+    room: RoomWatch
+
+
+def work_off(job: SweepJob, path: str, before: SweepProgress, scene: WorkScene) -> None:
     """Have agents work on a sweep and show their progress until nothing of it is left.
 
-    What was interrupted is run again, and workers whose foreman was killed are started again. An
-    interruption ends agents and runs before it goes on to the caller.
+    What was interrupted is run again, and workers whose foreman was killed are started again, as
+    soon as there is room on the disks. An interruption ends agents and runs before it goes on to
+    the caller.
 
     Args:
         job: The sweep's file, its images, its server.
         path: The sweep's path.
         before: How far it was before they began.
-        agents: Those to work on it; they have begun.
-        console: Where to show it.
+        scene: The agents, which have begun, and where to show it.
 
     Raises:
-        WorkersError: They died, and the sweep is not over.
+        NoRoomError: A disk takes nothing more, and waiting is of no use.
+        WorkersError: The workers died, and the sweep is not over.
     """
+    agents, console = scene.agents, scene.console
     for n_left in reversed(range(MAX_STARTS)):
         try:
-            before = _watch_agents(job, path, before, agents, console)
+            before = _watch_agents(job, path, before, scene)
         finally:
             agents.stop()
+        scene.room.wait()
         wait_for_server(timeout_s=SERVER_S)
         last = watch_sweep(path)
         _print_ended(before, last, console)
@@ -204,13 +214,14 @@ def _explain_end(last: SweepProgress, agents: AgentGroup) -> str:
 
 
 def _watch_agents(
-    job: SweepJob, path: str, before: SweepProgress, agents: AgentGroup, console: Console
+    job: SweepJob, path: str, before: SweepProgress, scene: WorkScene
 ) -> SweepProgress:
     """Show the progress of agents until none is left; return how far the sweep was at last."""
-    with Live(console=console, transient=True) as live:
-        while agents.wait(POLL_S):
+    with Live(console=scene.console, transient=True) as live:
+        while scene.agents.wait(POLL_S):
+            scene.room.require()
             now = _watch(path, before)
-            _print_ended(before, now, console)
+            _print_ended(before, now, scene.console)
             live.update(draw_progress(now, job.file.n_runs))
             before = now
     return before

@@ -19,6 +19,7 @@ from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from bpsweep.agent.errors import TrackingError
 from bpsweep.agent.tracking.address import is_loopback, server_url, wait_for_server
+from bpsweep.agent.tracking.room import ROOM
 from bpsweep.agent.tracking.trouble import TROUBLE, renew_service, service_needed
 
 BEAT_S = 5.0
@@ -168,6 +169,8 @@ class SweepQueue:
 
     def _beat_on(self) -> None:
         while not self._closed.wait(BEAT_S):
+            if ROOM.find_server_trouble() is not None:
+                continue  # it would be refused, and ends no silent run meanwhile
             with self._lock:
                 agents = dict(self._agents)
             for run_id, agent in agents.items():

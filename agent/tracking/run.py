@@ -12,9 +12,10 @@ import numpy as np
 import wandb
 from numpy.typing import NDArray
 
-from bpsweep.agent.errors import ClientServiceError, TrackingError
-from bpsweep.agent.tracking.address import server_url
+from bpsweep.agent.errors import ClientServiceError, NoRoomError, TrackingError
+from bpsweep.agent.tracking.address import is_loopback, server_url
 from bpsweep.agent.tracking.origin import known_settings, list_packages, remember
+from bpsweep.agent.tracking.room import as_no_room
 from bpsweep.agent.tracking.trouble import insist, service_needed
 from bpsweep.report import metrics
 from bpsweep.report.predictions import FILE_NAME, Predictions, write_predictions
@@ -27,6 +28,8 @@ ERROR = "error"
 """Where a run's summary says why it failed."""
 INIT_TIMEOUT_S = 60.0
 FINISH_TIMEOUT_S = 600.0
+MANY, LONGEST_PAUSE_S = 10_000, 5.0
+"""How often the client asks again, and after how many seconds at most."""
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 255
 """How the client ends a run whose program failed, and one whose program was told to stop."""
 
@@ -103,6 +106,7 @@ class TrackedRun:
             is_leaving: Asked while we wait; once true, we wait no longer.
 
         Raises:
+            NoRoomError: A disk of ours takes nothing more.
             TrackingError: The server answers, and does not take the run; or we are to leave.
         """
         self._is_leaving = is_leaving
@@ -114,10 +118,15 @@ class TrackedRun:
                 "WANDB_BASE_URL right?"
             ) from error
         remember(self._run.settings)
-        with service_needed():
-            self._save_text(REQUIREMENTS, list_packages())
-            self._run.define_metric(metrics.EPOCH)
-            self._run.define_metric("*", step_metric=metrics.EPOCH)
+        try:
+            with service_needed():
+                self._save_text(REQUIREMENTS, list_packages())
+                self._run.define_metric(metrics.EPOCH)
+                self._run.define_metric("*", step_metric=metrics.EPOCH)
+        except OSError as error:
+            refusal = as_no_room(error) or error
+            self.close(refusal)
+            raise refusal from error
 
     def _init(self) -> wandb.Run:
         spec, stop = self._spec, self._stop
@@ -134,6 +143,12 @@ class TrackedRun:
             settings.quiet = True
         if "WANDB_FINISH_TIMEOUT" not in os.environ:
             settings.finish_timeout = FINISH_TIMEOUT_S
+        if is_loopback(server_url()):
+            # Our own server, its disk full, asks to be asked again: often, and as long as it takes.
+            settings.x_graphql_retry_max = settings.x_file_transfer_retry_max = MANY
+            settings.x_graphql_retry_wait_max_seconds = LONGEST_PAUSE_S
+            settings.x_file_transfer_retry_wait_max_seconds = LONGEST_PAUSE_S
+            settings.x_file_stream_retry_wait_max_seconds = LONGEST_PAUSE_S
         return wandb.init(
             settings=settings,
             save_code=False,
@@ -149,16 +164,18 @@ class TrackedRun:
     def close(self, error: BaseException | None = None) -> None:
         """End the run: finished, killed where it was told to stop, failed with any other error.
 
+        A run for which there was no room is no failure: it ends as one that was told to stop.
+
         Raises:
             TrackingError: Its end cannot be handed over.
         """
         if isinstance(error, ClientServiceError):
             return  # nobody is left to tell; the server notes the silence
-        interrupted = isinstance(error, KeyboardInterrupt)
+        interrupted = isinstance(error, KeyboardInterrupt | NoRoomError)
         code = 0 if error is None else EXIT_INTERRUPTED if interrupted else EXIT_FAILED
         try:
             with service_needed():
-                if isinstance(error, Exception):
+                if isinstance(error, Exception) and not interrupted:
                     self._run.summary[ERROR] = f"{type(error).__name__}: {error}"
                 self._run.finish(exit_code=code)
         except TimeoutError:

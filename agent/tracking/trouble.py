@@ -12,6 +12,7 @@ from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
 
 from bpsweep.agent.errors import ClientServiceError, TrackingError
 from bpsweep.agent.tracking.address import PAUSE_S, server_url, wait_for_server
+from bpsweep.agent.tracking.room import as_no_room
 
 SERVICE_TROUBLE = (
     WandbServiceConnectionError,
@@ -68,6 +69,7 @@ def insist(call: Callable[[], Answer], is_leaving: Callable[[], bool] = bool) ->
 
     Raises:
         ClientServiceError: The client's service has died.
+        NoRoomError: A disk of ours takes nothing more.
         TrackingError: The server answers, and refuses `MAX_REFUSALS` times; or we are to leave.
     """
     refusal: Exception | None = None
@@ -77,6 +79,8 @@ def insist(call: Callable[[], Answer], is_leaving: Callable[[], bool] = bool) ->
             with service_needed():
                 return call()
         except TROUBLE as error:
+            if (no_room := as_no_room(error)) is not None:
+                raise no_room from error
             refusal = error
             if is_leaving():
                 break

@@ -7,7 +7,7 @@ many as there are cores.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from bpsweep.agent import home
 from bpsweep.agent.errors import ConfigError
 from bpsweep.agent.presence import count_present, stay_present
 from bpsweep.data.folders import count_cpus
+from bpsweep.report.disk import KINDS
 
 THREADS = "BPSWEEP_THREADS"
 """The variable that sets a run's threads; with OMP_NUM_THREADS set, that holds."""
@@ -25,7 +26,13 @@ THREADS = "BPSWEEP_THREADS"
 @contextmanager
 def at_work() -> Iterator[None]:
     """Count this process among those that train, and give it its part of the cores."""
-    with stay_present(_folder()):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(stay_present(_folder()))
+        except OSError as error:
+            if error.errno not in KINDS:
+                raise
+            # A disk that takes nothing more: we are not counted, and that is all.
         share_cores()
         yield
 
@@ -49,7 +56,7 @@ def count_at_work() -> int:
 
 
 def _folder() -> Path:
-    return home.home() / "at-work"
+    return home.named_home() / "at-work"
 
 
 def _named_threads() -> int | None:

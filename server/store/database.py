@@ -154,8 +154,12 @@ class Database:
                 reader.close()
 
     def fold_log(self) -> None:
-        """Copy the write-ahead log into the file, beside the writer, so that no commit has to."""
-        with self.read() as db:
+        """Copy the write-ahead log into the file, beside the writer, so that no commit has to.
+
+        Raises:
+            NoRoomError: The disk takes nothing more; the log stays.
+        """
+        with self.read() as db, self._disk.refusals():
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def try_to_write(self) -> None:
