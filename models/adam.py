@@ -1,8 +1,10 @@
 """Adam by torch's fused kernel, without `torch.optim`, whose import costs a second and 66 MB."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 DECAYS, EPSILON = (0.9, 0.999), 1e-8
 
@@ -32,6 +34,27 @@ class FusedAdam:
         self._means = [torch.zeros_like(one) for one in self.parameters]
         self._squares = [torch.zeros_like(one) for one in self.parameters]
         self._steps = [torch.zeros((), device=one.device) for one in self.parameters]
+
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """Return a copy of moments and step count, by name."""
+        moments = {"mean": self._means, "square": self._squares, "step": self._steps}
+        return {
+            f"{name}/{i}": one.cpu().numpy().copy()
+            for name, ones in moments.items()
+            for i, one in enumerate(ones)
+        }
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """Go on from a state.
+
+        Raises:
+            KeyError, RuntimeError: It is not of these parameters.
+        """
+        moments = {"mean": self._means, "square": self._squares, "step": self._steps}
+        for name, ones in moments.items():
+            for i, one in enumerate(ones):
+                one.copy_(torch.from_numpy(state[f"{name}/{i}"]))
 
     def move(self, parameters: Iterable[torch.Tensor]) -> None:
         """Go on with the same parameters in another place."""
@@ -94,6 +117,14 @@ class SeparateAdams:
         self._adams = [self._adams[k] for k in models]
         for k, adam in enumerate(self._adams):
             adam.move(self._views(k))
+
+    def state(self, model: int) -> dict[str, NDArray[np.float32]]:
+        """Return a copy of a model's moments and step count, by name."""
+        return self._adams[model].state()
+
+    def restore(self, model: int, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """Have a model go on from a state."""
+        self._adams[model].restore(state)
 
     def step(self, gradients: Sequence[torch.Tensor]) -> None:
         """Change every weight by its gradient (K, ...), contiguous: the kernel goes by memory."""

@@ -1,10 +1,12 @@
 """Adam for K models at once on a CUDA GPU, each with a learning rate of its own, as one kernel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 import triton
 import triton.language as tl
+from numpy.typing import NDArray
 
 from bpsweep.models.adam import DECAYS, EPSILON
 
@@ -65,6 +67,24 @@ class StackedAdam:
         self._means = [one[chosen] for one in self._means]
         self._squares = [one[chosen] for one in self._squares]
         self._rates, self._decays = self._rates[chosen], self._decays[chosen]
+
+    def state(self, model: int) -> dict[str, NDArray[np.float32]]:
+        """Return a copy of a model's moments and step count, by name as FusedAdam's."""
+        state = {}
+        step = self._n_steps.cpu().numpy().astype(np.float32)
+        for i, (mean, square) in enumerate(zip(self._means, self._squares, strict=True)):
+            state[f"mean/{i}"] = mean[model].cpu().numpy()
+            state[f"square/{i}"] = square[model].cpu().numpy()
+            state[f"step/{i}"] = step
+        return state
+
+    @torch.no_grad()
+    def restore(self, model: int, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """Have a model go on from a state; all models of a stack must have taken as many steps."""
+        for i, (mean, square) in enumerate(zip(self._means, self._squares, strict=True)):
+            mean[model].copy_(torch.from_numpy(state[f"mean/{i}"]))
+            square[model].copy_(torch.from_numpy(state[f"square/{i}"]))
+        self._n_steps.fill_(float(state["step/0"]))
 
     @torch.no_grad()
     def step(self, gradients: Sequence[torch.Tensor]) -> None:

@@ -67,6 +67,12 @@ class Stack:
         for name, value in self.weights.items():
             self.weights[name] = value.detach()[list(members)].clone().requires_grad_()
 
+    @torch.no_grad()
+    def restore(self, index: int, weights: Mapping[str, torch.Tensor]) -> None:
+        """Give a member other weights, by name; statistics among them are those of all already."""
+        for name, value in self.weights.items():
+            value[index].copy_(weights[name])
+
     def member(self, index: int) -> dict[str, torch.Tensor]:
         """Return one member's weights and statistics by name; views, not copies."""
         own = {name: value.detach()[index] for name, value in self.weights.items()}

@@ -9,16 +9,13 @@ import torch
 from bpsweep.agent.config import RunConfig
 from bpsweep.agent.errors import ConfigError
 from bpsweep.agent.training.device import choose_device
+from bpsweep.agent.training.epochs import EpochResult
+from bpsweep.agent.training.group import train_group
 from bpsweep.agent.training.inputs import load_inputs
-from bpsweep.agent.training.loop import EpochResult, train
+from bpsweep.agent.training.loop import train
 from bpsweep.agent.training.lru import LruCache
-from bpsweep.agent.training.stack import (
-    Member,
-    group_runs,
-    is_faster_stacked,
-    train_group,
-    train_stack,
-)
+from bpsweep.agent.training.member import Member, group_runs
+from bpsweep.agent.training.stack import is_faster_stacked, train_stack
 from bpsweep.agent.training.stack_batches import CopiedBatches, ResidentBatches, StackBatch
 from bpsweep.agent.training.stack_engine import StackEngine
 from bpsweep.report import metrics
@@ -172,15 +169,15 @@ def test_counts_above_32767_stay_what_they_are_on_a_device(load, monkeypatch) ->
 
 def test_an_error_ends_every_member_with_its_reason(load, monkeypatch) -> None:
     monkeypatch.setenv("BPSWEEP_DEVICE", "cpu")
-    monkeypatch.setattr("bpsweep.agent.training.stack.is_faster_stacked", lambda members: True)
+    monkeypatch.setattr("bpsweep.agent.training.group.is_faster_stacked", lambda members: True)
     calls = []
 
-    def fail(members, device):
+    def fail(members, device, first):
         calls.append(len(members))
         raise torch.OutOfMemoryError if len(members) > 1 else ValueError("broken")
         yield
 
-    monkeypatch.setattr("bpsweep.agent.training.stack.train_stack", fail)
+    monkeypatch.setattr("bpsweep.agent.training.group.train_stack", fail)
     outcomes = dict(train_group([load(seed=seed)[0] for seed in range(3)]))
     assert calls == [3, 1, 2, 1, 1], "what does not fit is tried in halves"
     assert {str(outcome.error) for outcome in outcomes.values()} == {"broken"}

@@ -20,11 +20,12 @@ ROOMS = {
     "agent": {
         GROUND: set(),
         "tracking": {GROUND},
-        "training": {GROUND},
+        "trajectory": {GROUND},
+        "training": {GROUND, "trajectory"},
         "runs": {GROUND, "tracking", "training"},
         "sweep": {GROUND, "tracking", "training", "runs"},
         "verdict": {GROUND, "tracking", "training", "runs"},
-        "command": {GROUND, "tracking", "training", "runs", "sweep", "verdict"},
+        "command": {GROUND, "tracking", "trajectory", "training", "runs", "sweep", "verdict"},
     },
     "report": {
         GROUND: set(),

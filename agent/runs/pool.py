@@ -27,7 +27,7 @@ from bpsweep.agent.runs.trial import InputsLoader, Trial
 from bpsweep.agent.tracking.run import RunSpec
 from bpsweep.agent.tracking.trouble import renew_service
 from bpsweep.agent.tracking.variables import drop_inherited
-from bpsweep.agent.training.loop import EpochResult, Question
+from bpsweep.agent.training.epochs import EpochResult, Question
 from bpsweep.agent.training.memory import keep_freed_memory
 from bpsweep.agent.training.warm_inputs import WarmInputs
 from bpsweep.data.folders import count_cpus

@@ -22,9 +22,17 @@ from bpsweep.agent.tracking.run import STOCK_RUN, RunSpec, TrackedRun
 from bpsweep.agent.training.cores import share_cores
 from bpsweep.agent.training.device import describe_step
 from bpsweep.agent.training.engine import is_exclusive
+from bpsweep.agent.training.epochs import (
+    EpochResult,
+    Outcome,
+    Question,
+    TakenOver,
+    TrainResult,
+    never,
+)
+from bpsweep.agent.training.group import train_group
 from bpsweep.agent.training.inputs import Inputs, default_inputs
-from bpsweep.agent.training.loop import EpochResult, Outcome, Question, TrainResult, never
-from bpsweep.agent.training.stack import Member, train_group
+from bpsweep.agent.training.member import Member
 from bpsweep.data.errors import DataError
 from bpsweep.data.flat import describe_flat
 from bpsweep.models import ModelError
@@ -35,6 +43,8 @@ from bpsweep.report.statistics.confusion import count_confusion
 from bpsweep.report.statistics.trouble import diagnose, name_one_class, say_one_class
 
 InputsLoader = Callable[[RunConfig], Inputs]
+TAKEN_EPOCHS, TAKEN_RUNS = "taken_over/epochs", "taken_over/runs"
+"""Where a run's summary says how many of its epochs other runs have trained, and which runs."""
 PACKAGES = ("bpsweep", "numpy", "scikit-learn", "torch", "wandb")
 
 
@@ -89,7 +99,14 @@ class Trial:
 
     def member(self) -> Member:
         """Return the run as the training sees it."""
-        return Member(self.config, self.inputs, self.listen, self.must_stop)
+        return Member(
+            self.config,
+            self.inputs,
+            self.listen,
+            self.must_stop,
+            run=self.tracked.id,
+            say=self.tracked.say,
+        )
 
     def must_stop(self) -> bool:
         """Tell whether the run is to end with what it has."""
@@ -115,7 +132,9 @@ class Trial:
         error = outcome.error
         try:
             if (result := outcome.result) is not None:
-                self.tracked.save_summary(summarize_best(result.best))
+                self.tracked.save_summary(
+                    {**summarize_best(result.best), **describe_taken_over(result.taken_over)}
+                )
                 self._diagnose(result.best)
                 self._keep(result)
                 if result.interrupted:
@@ -264,6 +283,13 @@ def summarize_best(best: EpochResult) -> dict[str, float]:
     """Return the best epoch's metrics as `best/<name>`; by validation accuracy, earliest first."""
     kept = (metrics.EPOCH, *metrics.MAXIMIZED, *metrics.MINIMIZED)
     return {f"best/{name}": best.values[name] for name in kept}
+
+
+def describe_taken_over(taken: TakenOver) -> dict[str, int | str]:
+    """Return how many epochs a run took over, and from whom; nothing where it took none."""
+    if not taken.n_epochs:
+        return {}
+    return {TAKEN_EPOCHS: taken.n_epochs, TAKEN_RUNS: ", ".join(taken.runs)}
 
 
 def locate_predictions(

@@ -19,9 +19,10 @@ from bpsweep.agent.tracking.queue import Job, SweepQueue
 from bpsweep.agent.tracking.room import wait_for_room
 from bpsweep.agent.tracking.run import RunSpec
 from bpsweep.agent.training.device import choose_device
-from bpsweep.agent.training.loop import Outcome
+from bpsweep.agent.training.epochs import Outcome
+from bpsweep.agent.training.group import train_group
+from bpsweep.agent.training.member import group_runs
 from bpsweep.agent.training.memory import give_back_memory, keep_freed_memory
-from bpsweep.agent.training.stack import group_runs, train_group
 from bpsweep.agent.training.warm_inputs import WarmInputs
 
 MAX_FAILURES = 5

@@ -32,6 +32,13 @@ def choose_device() -> torch.device:
     return device
 
 
+def name_step(device: torch.device) -> str:
+    """Return in words what computes the first layers of LeNet-5 on a device."""
+    if device.type == "cpu":
+        return describe_cpu_step()
+    return f"{load_gpu_step().description}, {torch.cuda.get_device_name(device)}"
+
+
 def describe_step() -> str:
     """Return in words what computes the first layers of LeNet-5 on the chosen device.
 
@@ -39,6 +46,5 @@ def describe_step() -> str:
         ConfigError: As for `choose_device`.
     """
     device = choose_device()
-    if device.type == "cpu":
-        return f"{describe_cpu_step()}, {torch.get_num_threads()} threads"
-    return f"{load_gpu_step().description}, {torch.cuda.get_device_name(device)}"
+    name = name_step(device)
+    return f"{name}, {torch.get_num_threads()} threads" if device.type == "cpu" else name

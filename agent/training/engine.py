@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from bpsweep.agent.config import RunConfig
 from bpsweep.agent.training.lru import LruCache
-from bpsweep.agent.training.protocol import Engine, Weights
+from bpsweep.agent.training.protocol import Engine, State, Weights
 from bpsweep.data.ahead import make_ahead
 from bpsweep.data.loader import Batch, Loader
 from bpsweep.models import ModelConfig, build_model
@@ -138,3 +138,30 @@ class TorchEngine:
     def weights(self) -> Weights:
         """Return a copy of every parameter and buffer by name."""
         return {name: value.numpy().copy() for name, value in self._model.state_dict().items()}
+
+    def state(self) -> State:
+        """Return a copy of all that the next epoch goes on from."""
+        weights = {f"weights/{name}": value for name, value in self.weights().items()}
+        moments = {f"adam/{name}": value for name, value in self._optimizer.state().items()}
+        return {**weights, **moments, "generator": torch.get_rng_state().numpy().copy()}
+
+    def restore(self, state: State) -> None:
+        """Go on from a state.
+
+        Raises:
+            KeyError, RuntimeError: It is not of this model.
+        """
+        parts = split_state(state)
+        weights = {name: torch.from_numpy(value) for name, value in parts["weights"].items()}
+        self._model.load_state_dict(weights)
+        self._optimizer.restore(parts["adam"])
+        torch.set_rng_state(torch.from_numpy(state["generator"]))
+
+
+def split_state(state: State) -> dict[str, State]:
+    """Return the arrays of a state by what stands before the first slash of their names."""
+    parts: dict[str, State] = {}
+    for name, value in state.items():
+        part, _, rest = name.partition("/")
+        parts.setdefault(part, {})[rest] = value
+    return parts

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,58 +11,13 @@ from numpy.typing import NDArray
 from bpsweep.agent.config import RunConfig
 from bpsweep.agent.errors import DivergedError
 from bpsweep.agent.training.control_engines import build_control_engine
+from bpsweep.agent.training.course import Course
 from bpsweep.agent.training.engine import build_engine, is_exclusive
+from bpsweep.agent.training.epochs import EpochResult, Listener, Question, TrainResult, never
 from bpsweep.agent.training.inputs import Inputs
-from bpsweep.agent.training.protocol import Engine, Weights
+from bpsweep.agent.training.protocol import Engine, ResumableEngine
 from bpsweep.data.loader import Batch
 from bpsweep.report import metrics
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one epoch gave.
-
-    Args:
-        epoch: Its number, from 1.
-        values: Every metric of report.metrics.LOGGED by name.
-        probabilities: (N, L) float32 in [0, 1] over the validation part.
-    """
-
-    epoch: int
-    values: dict[str, float]
-    probabilities: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a training gave.
-
-    Args:
-        best: The epoch with the best validation accuracy, the earliest of equals.
-        best_weights: Its weights.
-        interrupted: Whether it was told to stop before its last epoch.
-    """
-
-    best: EpochResult
-    best_weights: Weights
-    interrupted: bool
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a training: a result, or an error."""
-
-    result: TrainResult | None = None
-    error: BaseException | None = None
-
-
-Listener = Callable[[EpochResult], None]
-Question = Callable[[], bool]
-
-
-def never() -> bool:
-    """Answer the question whether to stop for those whom nobody can reach."""
-    return False
 
 
 def train(
@@ -79,19 +35,49 @@ def train(
         KeyboardInterrupt: Told to stop before the first epoch ended.
         DivergedError: The training or validation loss became infinite or NaN.
     """
-    engine = build_control_engine(config, inputs) or build_engine(
-        config, inputs.n_labels, inputs.training
-    )
-    tally = Tally()
-    started_s = time.perf_counter()
+    return train_course(config, inputs, Course(config.epochs, listen, must_stop))
+
+
+def train_course(
+    config: RunConfig,
+    inputs: Inputs,
+    course: Course,
+    at_work: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> TrainResult:
+    """Train what is not kept of a run's course.
+
+    Args:
+        config: The run's settings.
+        inputs: Training and validation batches.
+        course: Its epochs; it is closed.
+        at_work: Entered while it trains.
+
+    Raises:
+        As `train`.
+    """
     try:
-        for epoch in range(1, config.epochs + 1):
-            latest = run_epoch(config, engine, inputs, epoch, started_s, must_stop)
-            tally.add(latest, engine.weights)
-            listen(latest)
+        if not course.take_over():
+            with at_work():
+                _train_rest(config, inputs, course)
     except KeyboardInterrupt:
-        return tally.end(interrupted=True)
-    return tally.end(interrupted=False)
+        return course.end(interrupted=True)
+    finally:
+        course.close()
+    return course.end(interrupted=False)
+
+
+def _train_rest(config: RunConfig, inputs: Inputs, course: Course) -> None:
+    def build() -> Engine:
+        return build_control_engine(config, inputs) or build_engine(
+            config, inputs.n_labels, inputs.training
+        )
+
+    engine, first = course.start(build)
+    state = engine.state if isinstance(engine, ResumableEngine) else None
+    started_s = course.find_start_s(first)
+    for epoch in range(first, config.epochs + 1):
+        latest = run_epoch(config, engine, inputs, epoch, started_s, course.must_stop)
+        course.add(latest, engine.weights, state)
 
 
 def run_epoch(
@@ -164,34 +150,6 @@ def judge_epoch(config: RunConfig, inputs: Inputs, fitted: FittedEpoch) -> Epoch
     return EpochResult(fitted.epoch, values, probabilities)
 
 
-class Tally:
-    """The best epoch of a run so far, with its weights."""
-
-    def __init__(self) -> None:
-        self._best: EpochResult | None = None
-        self._weights: Weights = {}
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether an epoch has ended."""
-        return self._best is not None
-
-    def add(self, latest: EpochResult, weights: Callable[[], Weights]) -> None:
-        """Note an epoch; weights are asked for if it is the best so far."""
-        if self._best is None or _accuracy(latest) > _accuracy(self._best):
-            self._best, self._weights = latest, weights()
-
-    def end(self, interrupted: bool) -> TrainResult:
-        """Return what there is.
-
-        Raises:
-            KeyboardInterrupt: It was interrupted before the first epoch ended.
-        """
-        if self._best is None:
-            raise KeyboardInterrupt
-        return TrainResult(self._best, self._weights, interrupted)
-
-
 def until_told(batches: Iterable[Batch], must_stop: Question) -> Iterator[Batch]:
     """Give batches on; told to stop, raise KeyboardInterrupt, as Ctrl-C would."""
     for batch in batches:
@@ -199,7 +157,3 @@ def until_told(batches: Iterable[Batch], must_stop: Question) -> Iterator[Batch]
             raise KeyboardInterrupt
         yield batch
         del batch  # its memory is the next one's
-
-
-def _accuracy(result: EpochResult) -> float:
-    return result.values[metrics.VAL_ACCURACY]

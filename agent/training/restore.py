@@ -12,7 +12,7 @@ from bpsweep.agent.config import RunConfig
 from bpsweep.agent.errors import ConfigError
 from bpsweep.agent.training.engine import TorchEngine, is_exclusive
 from bpsweep.agent.training.protocol import Weights
-from bpsweep.agent.training.sklearn_engine import SklearnEngine
+from bpsweep.agent.training.sklearn_engine import SklearnEngine, lay_out
 from bpsweep.data.loader import Batch
 from bpsweep.models import ModelConfig, build_model
 
@@ -53,11 +53,7 @@ def _restore_sklearn(
 ) -> SklearnEngine:
     exclusive = is_exclusive(config)
     mean, scale = weights["pixel_mean"], weights["pixel_scale"]
-    # One step on nothing lays out the layers, whose weights are then replaced.
-    nothing = np.zeros((n_labels, mean.size), np.float32)
-    targets = np.arange(n_labels) if exclusive else np.eye(n_labels, dtype=int)
-    model.set_params(batch_size=n_labels)
-    model.partial_fit(nothing, targets, classes=np.arange(n_labels))
+    lay_out(model, mean.size, n_labels, exclusive)
     for i, (matrix, bias) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
         kept = weights[f"layers.{i}.weight"], weights[f"layers.{i}.bias"]
         if (kept[0].shape, kept[1].shape) != (matrix.shape, bias.shape):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.neural_network import MLPClassifier
 
-from bpsweep.agent.training.protocol import Weights
+from bpsweep.agent.training.protocol import State, Weights
 from bpsweep.data.ahead import make_ahead
 from bpsweep.data.loader import Batch
 
@@ -73,3 +73,43 @@ class SklearnEngine:
             arrays[f"layers.{i}.weight"] = matrix.astype(np.float32)
             arrays[f"layers.{i}.bias"] = bias.astype(np.float32)
         return arrays
+
+    def state(self) -> State:
+        """Return a copy of all that the next epoch goes on from; its generator begins each step."""
+        state: State = {
+            "step": np.array(self._model._optimizer.t),
+            "n_labels": np.array(len(self._model.classes_)),
+        }
+        for kind, arrays in self._list_arrays().items():
+            state.update({f"{kind}/{i}": array.copy() for i, array in enumerate(arrays)})
+        return state
+
+    def restore(self, state: State) -> None:
+        """Go on from a state.
+
+        Raises:
+            KeyError, ValueError: It is not of this model.
+        """
+        lay_out(self._model, self._mean.size, int(state["n_labels"]), self._exclusive)
+        self._model._optimizer.t = int(state["step"])
+        for kind, arrays in self._list_arrays().items():
+            for i, array in enumerate(arrays):
+                array[...] = state[f"{kind}/{i}"]
+
+    def _list_arrays(self) -> dict[str, list[NDArray[np.float32]]]:
+        """Give the model's own arrays: weights, biases, and Adam's moments of both."""
+        model = self._model
+        return {
+            "coefficient": model.coefs_,
+            "intercept": model.intercepts_,
+            "mean": model._optimizer.ms,
+            "square": model._optimizer.vs,
+        }
+
+
+def lay_out(model: MLPClassifier, n_pixels: int, n_labels: int, exclusive: bool) -> None:
+    """Give an untrained model its layers, by one step on nothing; their values are of no use."""
+    nothing = np.zeros((n_labels, n_pixels), np.float32)
+    targets = np.arange(n_labels) if exclusive else np.eye(n_labels, dtype=int)
+    model.set_params(batch_size=n_labels)
+    model.partial_fit(nothing, targets, classes=np.arange(n_labels))

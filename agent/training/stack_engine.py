@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from bpsweep.agent.config import RunConfig
-from bpsweep.agent.training.engine import build_network, is_exclusive
-from bpsweep.agent.training.protocol import Weights
+from bpsweep.agent.training.engine import build_network, is_exclusive, split_state
+from bpsweep.agent.training.protocol import State, Weights
 from bpsweep.agent.training.stack_batches import Plan, ResidentBatches, StackBatch, StackBatches
 from bpsweep.data.loader import Loader
 from bpsweep.models.adam import SeparateAdams
@@ -146,6 +146,23 @@ class StackEngine:
         probabilities = logits.softmax(dim=2) if self._exclusive else logits.sigmoid()
         found: NDArray[np.float32] = probabilities.float().cpu().numpy()
         return found
+
+    def state(self, member: int) -> State:
+        """Return a copy of all that a member's next epoch goes on from."""
+        weights = {f"weights/{name}": value for name, value in self.weights(member).items()}
+        moments = {f"adam/{name}": value for name, value in self._adam.state(member).items()}
+        return {**weights, **moments}
+
+    def restore(self, member: int, state: State) -> None:
+        """Have a member go on from a state; all must have taken as many steps.
+
+        Raises:
+            KeyError, RuntimeError: It is not of this model.
+        """
+        parts = split_state(state)
+        weights = {name: torch.from_numpy(value) for name, value in parts["weights"].items()}
+        self._stack.restore(member, weights)
+        self._adam.restore(member, parts["adam"])
 
     def weights(self, member: int) -> Weights:
         """Return a copy of a member's parameters and buffers by name."""
