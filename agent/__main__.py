@@ -14,10 +14,17 @@ from bpsweep.models import ModelError
 
 def main() -> int:
     """Train one configuration; return the exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    came: list[int] = []
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        """Take SIGTERM as Ctrl-C, and remember that the machine is taken from the run."""
+        came.append(signum)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, leave)
     keep_freed_memory()
     try:
-        run_trial()
+        run_trial(is_leaving=lambda: bool(came))
     except (AgentError, DataError, ModelError, OSError) as error:
         if isinstance(error, OSError) and as_no_room(error) is None:
             raise
@@ -27,11 +34,6 @@ def main() -> int:
         print("bpsweep: stopped; the epochs logged so far are kept.", file=sys.stderr)
         return 130
     return 0
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """Take SIGTERM, which is how an agent ends a run, as Ctrl-C: tidy up and go."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

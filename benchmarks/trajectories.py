@@ -152,9 +152,7 @@ def measure_cost(images: Path, work_dir: Path, n_turns: int, model: str) -> Row:
     )
     numbers = " against ".join(f"{np.median(t) / N_TIMED:.3f} s an epoch" for t in turns.values())
     what = f"{model}, {SIZE} px, {N_TIMED} epochs, each kept"
-    return Row(
-        what, "not kept", ">= 0.97", divide(turns["not kept"], turns["kept"]), numbers, load
-    )
+    return Row(what, "not kept", ">= 0.97", divide(turns["not kept"], turns["kept"]), numbers, load)
 
 
 def measure(arguments: argparse.Namespace) -> list[Row]:
@@ -207,9 +205,7 @@ def measure_commands(images: Path, arguments: argparse.Namespace, wanted: set[st
             ("12-run sweep, 2 epochs: nothing to share", "nothing kept", ">= 0.97"),
         ),
     }
-    rows = [
-        measure_sweeps(name, *listed[name], n_turns) for name in listed if name in wanted
-    ]
+    rows = [measure_sweeps(name, *listed[name], n_turns) for name in listed if name in wanted]
     if "others" in wanted:
         rows += measure_others(images, work_dir, sweeps, grid, n_turns)
     return rows

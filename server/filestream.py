@@ -132,7 +132,9 @@ def _iterate_files(chunk: dict[str, Any]) -> Iterator[tuple[str, int, list[str]]
 
 
 def _write_state(db: Connection, run: Row, chunk: dict[str, Any]) -> None:
-    if chunk.get("preempting") and run["state"] == "running":
+    # A stop is carried out by SIGTERM too: a run told to stop has not lost its machine.
+    is_lost = run["state"] == "running" and run["stop_requested_at"] is None
+    if chunk.get("preempting") and is_lost:
         runs.save_run(db, run["id"], state="preempting")
         run = {**run, "state": "preempting"}
     if chunk.get("complete"):

@@ -246,7 +246,9 @@ def request_stop(db: Connection, run: Row, reason: str, record: str | None = Non
 def withdraw_run(db: Connection, run: Row, reason: str) -> bool:
     """End a run that waits for an agent; return whether it did."""
     trial = trials.find_trial(db, run["id"])
-    if run["state"] not in runs.OPEN or trial is None or not trial["queued"]:
+    if run["state"] not in runs.OPEN or trial is None:
+        return False
+    if not trial["queued"] and run["state"] != "preempted":
         return False
     trials.save_trial(db, trial["id"], queued=0)
     runs.end_run(db, run["id"], "killed", reason)

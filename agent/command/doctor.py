@@ -71,6 +71,7 @@ def examine() -> list[Finding]:
         _examine_versions(),
         *_examine_training(),
         _examine_home(),
+        _examine_trajectories(),
         _examine_data(),
         _examine_server(),
     ]
@@ -145,6 +146,19 @@ def _examine_home() -> Finding:
             "folder on another disk"
         )
     return Finding("BPSWEEP_HOME", f"{folder}, {free_gb:.0f} GB free", problem)
+
+
+def _examine_trajectories() -> Finding:
+    try:
+        from bpsweep.agent.command.trajectories import describe_size  # noqa: PLC0415
+        from bpsweep.agent.trajectory.store import SWITCH, open_store  # noqa: PLC0415
+
+        store = open_store()
+    except (AgentError, ImportError, OSError) as error:
+        return Finding("kept trainings", "their settings cannot be used", str(error))
+    if store is None:
+        return Finding("kept trainings", f"none, {SWITCH}=0")
+    return Finding("kept trainings", describe_size(store, store.list_kept()))
 
 
 def _examine_data() -> Finding:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bpsweep.agent.command import agent, data, doctor, run, server, verdict
+from bpsweep.agent.command import agent, data, doctor, run, server, trajectories, verdict
 from bpsweep.agent.errors import AgentError
 from bpsweep.agent.home import named_home
 from bpsweep.agent.interrupt import take_signals_as_ctrl_c
@@ -27,6 +27,7 @@ app.add_typer(run.app)
 for each in (server, agent, verdict, doctor):
     app.add_typer(each.app)
 app.add_typer(data.app, name="data")
+app.add_typer(trajectories.app, name="trajectories")
 
 
 def _show_version(asked: bool) -> None:

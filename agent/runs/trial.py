@@ -43,6 +43,9 @@ from bpsweep.report.statistics.confusion import count_confusion
 from bpsweep.report.statistics.trouble import diagnose, name_one_class, say_one_class
 
 InputsLoader = Callable[[RunConfig], Inputs]
+PREEMPTED = (
+    "ended with its process, before its last epoch; the next agent that asks goes on with this run."
+)
 TAKEN_EPOCHS, TAKEN_RUNS = "taken_over/epochs", "taken_over/runs"
 """Where a run's summary says how many of its epochs other runs have trained, and which runs."""
 PACKAGES = ("bpsweep", "numpy", "scikit-learn", "torch", "wandb")
@@ -112,6 +115,10 @@ class Trial:
         """Tell whether the run is to end with what it has."""
         return self.tracked.must_stop() or self._is_leaving()
 
+    def _loses_machine(self) -> bool:
+        """Tell whether this process was told to leave, and its run of a sweep not to stop."""
+        return self._is_leaving() and not self.tracked.must_stop() and self.tracked.is_of_sweep
+
     def listen(self, epoch: EpochResult) -> None:
         """Log an epoch and say it as one line, as soon as there is room for that."""
         wait_for_room(self.must_stop)
@@ -129,18 +136,23 @@ class Trial:
             NoRoomError: A disk takes nothing more; the run is marked interrupted.
             Exception, KeyboardInterrupt: The outcome's, or what went wrong here.
         """
-        error = outcome.error
+        error, result = outcome.error, outcome.result
         try:
-            if (result := outcome.result) is not None:
+            if result is not None:
                 self.tracked.save_summary(
                     {**summarize_best(result.best), **describe_taken_over(result.taken_over)}
                 )
-                self._diagnose(result.best)
-                self._keep(result)
                 if result.interrupted:
                     error = KeyboardInterrupt()
-            if error is not None:
-                self.tracked.say(describe_error(error))
+            if isinstance(error, KeyboardInterrupt) and self._loses_machine():
+                self.tracked.preempt()
+                self.tracked.say(PREEMPTED)
+            else:
+                if result is not None:
+                    self._diagnose(result.best)
+                    self._keep(result)
+                if error is not None:
+                    self.tracked.say(describe_error(error))
         except (Exception, KeyboardInterrupt) as late:
             error = late
         if error is not None:
@@ -207,18 +219,19 @@ class Trial:
         insist_on_room(step, self._is_leaving)
 
 
-def run_trial(spec: RunSpec = STOCK_RUN) -> None:
+def run_trial(spec: RunSpec = STOCK_RUN, is_leaving: Question = never) -> None:
     """Train one configuration and keep its results at W&B.
 
     Args:
         spec: Which run; by default the one that a stock agent hands out.
+        is_leaving: Asked before every batch: whether this process is to end.
 
     Raises:
         ConfigError, DataError, DivergedError, TrackingError: The run is marked failed.
         NoRoomError: A disk takes nothing more; the run is marked interrupted.
         KeyboardInterrupt: It was told to stop; what it had by then is kept.
     """
-    trial = Trial(spec)
+    trial = Trial(spec, is_leaving=is_leaving)
     trial.open()
     trial.close(trial.train())
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import wandb
@@ -30,6 +30,8 @@ INIT_TIMEOUT_S = 60.0
 FINISH_TIMEOUT_S = 600.0
 MANY, LONGEST_PAUSE_S = 10_000, 5.0
 """How often the client asks again, and after how many seconds at most."""
+RESUME: Final = "allow"
+"""A sweep hands a preempted run out again, under its own id: it goes on, history and all."""
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 255
 """How the client ends a run whose program failed, and one whose program was told to stop."""
 
@@ -86,6 +88,7 @@ class TrackedRun:
         self._spec = spec
         self._stop = threading.Event()
         self._is_leaving: Callable[[], bool] = bool
+        self._n_logged = 0  # epochs, before this process
 
     def __enter__(self) -> Self:
         self.open()
@@ -118,6 +121,7 @@ class TrackedRun:
                 "WANDB_BASE_URL right?"
             ) from error
         remember(self._run.settings)
+        self._n_logged = self._count_logged()
         try:
             with service_needed():
                 self._save_text(REQUIREMENTS, list_packages())
@@ -153,6 +157,7 @@ class TrackedRun:
             settings=settings,
             save_code=False,
             id=spec.run_id,
+            resume=RESUME if spec.sweep_id or os.environ.get("WANDB_SWEEP_ID") else None,
             config=None if spec.values is None else dict(spec.values),
             group=spec.group,
             job_type=spec.kind,
@@ -186,6 +191,16 @@ class TrackedRun:
                 f"{Path(self._run.dir).parent}` uploads it."
             ) from error
 
+    @property
+    def is_of_sweep(self) -> bool:
+        """Whether a sweep's agents would go on with it."""
+        return bool(self._run.sweep_id)
+
+    def preempt(self) -> None:
+        """Note that the run loses its machine: another agent is to go on with it, under its id."""
+        with service_needed():
+            self._run.mark_preempting()
+
     def stop(self) -> None:
         """Have the run told to stop; it ends with what it has."""
         self._stop.set()
@@ -218,8 +233,18 @@ class TrackedRun:
             if provenance.get("synthetic"):
                 self._run.tags = (*(self._run.tags or ()), "synthetic")
 
+    def _count_logged(self) -> int:
+        """Return how many epochs a run that another process began has logged."""
+        last = self._run.summary.get(metrics.EPOCH) if self._run.resumed else None
+        return int(last) if isinstance(last, int | float) else 0
+
     def log_epoch(self, values: Mapping[str, float]) -> None:
-        """Log one epoch's metrics, without a step: one with a step waits for the next."""
+        """Log one epoch's metrics, without a step: one with a step waits for the next.
+
+        What the run has logged before it lost its machine is there, and is not logged again.
+        """
+        if values[metrics.EPOCH] <= self._n_logged:
+            return
         with service_needed():
             self._run.log(dict(values))
 

@@ -143,7 +143,8 @@ def _save_values(db: Connection, run: Row, values: dict[str, Any]) -> None:
     if values.get("summary_metrics") is not None:
         parse_json(values["summary_metrics"], "summaryMetrics", dict)
         changed["summary_metrics"] = values["summary_metrics"]
-    if values.get("id") and values.get("host") is not None and run["state"] != "running":
+    is_at_work = run["state"] in ("running", "preempting")
+    if values.get("id") and values.get("host") is not None and not is_at_work:
         leases.start_run(db, run)  # a program that resumes this run
     if changed:
         runs.save_run(db, run["id"], **changed)
