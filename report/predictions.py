@@ -48,6 +48,7 @@ class Predictions:
         probabilities: (N, L) float32 in [0, 1].
         held_out: "plates" where no cell of these plates was trained on, so that a plate is the unit
             of what was measured; not in the file, it follows from the run's split.
+        folds: (N,) which fold's network said it; None where one network did.
     """
 
     cells: Texts
@@ -61,6 +62,7 @@ class Predictions:
     truth: Labels
     probabilities: Probabilities
     held_out: HeldOut = "cells"
+    folds: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.cells)

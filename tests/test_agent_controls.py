@@ -19,9 +19,12 @@ from bpsweep.agent.verdict.controls import CONTROLS, check_names, plan_controls
 from bpsweep.agent.verdict.evaluate import check_unused, predict_test
 from bpsweep.agent.verdict.replicate import plan_replicates
 from bpsweep.agent.verdict.saliency import build_forward, map_saliency
+from bpsweep.data.choices import SyntheticSettings
 from bpsweep.data.loader import Batch
+from bpsweep.data.synthetic import make_synthetic
 from bpsweep.report import metrics
 from bpsweep.report.records import CONTROL, REPLICATE, TEST, RunRecord, SweepRecord
+from bpsweep.report.statistics.folds import join_folds
 from bpsweep.report.statistics.verdict import judge
 
 SETTINGS = {"image_size": 32, "split": "image", "subset": "all-4h", "batch_size": 16}
@@ -234,6 +237,44 @@ def test_sham_is_skipped_where_its_images_are_not(small_set: Path, tmp_path: Pat
     plan = plan_controls(make_sweep([run]), run, ("sham", "nucleus"), folder)
     assert [spec.values["control"] for spec in plan.specs] == ["nucleus"]
     assert "low-4h" in plan.skipped[0]
+
+
+@pytest.fixture(scope="module")
+def three_hours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder of cells on the plates of all hours."""
+    folder = tmp_path_factory.mktemp("hours") / "images"
+    make_synthetic(folder, SyntheticSettings(n_images=420, hours=(4, 24, 48)))
+    return folder
+
+
+def test_sham_plates_are_held_out_where_the_others_are(three_hours: Path, tmp_path: Path) -> None:
+    folds = [f"plate-fold-{k}-of-3" for k in (1, 2, 3)]
+    runs = []
+    for split in folds:
+        config, inputs = load(three_hours, tmp_path, subset="irradiated", split=split)
+        runs.append(make_run(config, inputs, id=split))
+    grid = {"parameters": {"split": {"values": folds}}}
+    sweep = replace(make_sweep([]), runs=tuple(runs), config=grid)
+    winner = join_folds(sweep).runs[0]
+    assert len(winner.members) == 3
+    plan = plan_controls(sweep, winner, ("sham", "background"), three_hours)
+    planned = [
+        (spec.values["control"], spec.values["subset"], spec.values["split"]) for spec in plan.specs
+    ]
+    assert planned == [
+        *(("sham", "low", split) for split in folds),
+        *(("background", "irradiated", split) for split in folds),
+    ]
+    one_hour, inputs = load(three_hours, tmp_path, subset="irradiated-4h", split="plate")
+    plan = plan_controls(sweep, make_run(one_hour, inputs), ("sham",), three_hours)
+    assert {spec.values["subset"] for spec in plan.specs} == {"low"}, "4 h has one sham plate each"
+
+
+def test_sham_plates_that_are_too_few_are_said(small_set: Path, tmp_path: Path) -> None:
+    config, inputs = load(small_set, tmp_path, split="plate")
+    run = make_run(config, inputs)
+    plan = plan_controls(make_sweep([run]), run, ("sham",), small_set)
+    assert not plan.specs and "there are not two of each particle" in plan.skipped[0]
 
 
 def test_replicates_take_fresh_seeds_of_the_best(small_set: Path, tmp_path: Path) -> None:

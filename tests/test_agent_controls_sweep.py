@@ -161,6 +161,25 @@ def check_interruption(sweep: str, folder: Path, environment: dict[str, str]) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_sweep_over_folds_of_plates_has_one_verdict_and_an_excess(tmp_path: Path) -> None:
+    folder = tmp_path / "hours"
+    make_synthetic(folder, SyntheticSettings(n_images=1200, hours=(4, 24, 48)))
+    environment = make_environment(tmp_path / "home", folder)
+    folds = [f"plate-fold-{k}-of-3" for k in (1, 2, 3)]
+    path = make_sweep_yaml(tmp_path, split=folds, subset="irradiated", epochs=2)
+    done = run_bpsweep("run", str(path), environment=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = read_report(find_sweep_path(done.stdout), tmp_path, environment)
+    assert report["n_configurations"] == 1
+    assert report["n_plates_held_out"] == {"Fe": 5, "X-ray": 6}
+    excess = report["controls"]["excess_over_sham"]
+    assert len(excess["irradiated"]["plates"]) == 11
+    assert excess["sham"]["n_plates"] == {"Fe": 3, "X-ray": 3}
+    assert "Grade " in done.stdout and "its unit the plate" in " ".join(done.stdout.split())
+
+
+@pytest.mark.slow
 def test_models_are_compared_on_the_same_cells(tmp_path: Path, small_set: Path) -> None:
     environment = make_environment(tmp_path / "home", small_set)
     sweeps = []

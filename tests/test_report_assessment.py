@@ -98,21 +98,25 @@ def test_a_swept_seed_is_no_setting_but_replicates() -> None:
     assert [row.n_runs for row in verdict.rows] == [3, 3]
 
 
-def test_the_verdict_in_two_sentences_then_the_whole() -> None:
+def test_the_verdict_in_a_few_sentences_then_the_whole() -> None:
     accuracies = [0.9, *(0.86 - 0.06 * (i // 9) for i in range(1, 27))]  # the control is its
-    sweep = make_grid_sweep(accuracies, CELLS, make_control("background", 0.55, CELLS))
+    sham = make_control("sham", 0.5, make_cells(900, dose_gy=0.0))
+    sweep = make_grid_sweep(accuracies, CELLS, make_control("background", 0.55, CELLS), sham)
     provenance = {**sweep.runs[0].provenance, "audit": "particle follows from the plate"}
     first = replace(sweep.runs[0], config={**sweep.runs[0].config, "provenance": provenance})
     assessment = assess(judge(replace(sweep, runs=(first, *sweep.runs[1:]))))
     lines = summarize(assessment)
     assert lines[0] == "Audit: particle follows from the plate."
-    assert lines[1:3] == headline(assessment)
-    assert re.match(r"\d+ of 27 configurations reach 80 % validation accuracy with 95 %", lines[1])
-    assert "of 16 wells" in lines[1]
-    assert lines[2].startswith("It is for the right reason")
+    assert lines[1:4] == headline(assessment)
+    assert lines[1] == "Grade 3 of 5: reached, controls beaten."
+    assert re.match(r"\d+ of 27 configurations reach 80 % validation accuracy with 95 %", lines[2])
+    assert "of 16 wells" in lines[2]
+    assert lines[3].startswith("It is for the right reason")
+    assert any(line.startswith("Wells instead of cells: 16 of 16 wells") for line in lines)
     assert lines[-1].startswith("Synthetic images")
     document = json.loads(write_json(assessment.verdict, list_assessment(assessment)))
     assert document["findings"] == lines
+    assert document["grade"] == "reached, controls beaten" and document["grade_number"] == 3
     assert document["controls"]["reason"] == "right"
     assert document["importance"]["settings"][0]["name"] == "batch_size"
     assert document["selection"]["corrected"] < document["selection"]["raw"]

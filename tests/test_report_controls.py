@@ -31,13 +31,18 @@ def control(name: str, accuracy: float):
     ("beside", "reason", "said"),
     [
         ([], "not run", "`bpsweep controls me/bps/s1` runs them"),
-        ([control("background", 0.55)], "right", "for the right reason"),
+        ([control("background", 0.55)], "unclear", "not compared are unirradiated cells."),
         ([control("background", 0.85)], "plate", "can be explained by the plate"),
         ([control("background", 0.55), control("brightness", 0.86)], "plate", "brightness alone"),
-        ([control("background", 0.55), make_sham(0.5)], "right", "for the right reason"),
+        ([control("background", 0.55), make_sham(0.5)], "right", "as far as these controls can"),
         ([control("background", 0.55), make_sham(0.9)], "plate", "no biology tells apart"),
-        ([control("background", 0.55), control("histogram", 0.9)], "right", "right reason"),
-        ([make_sham(0.5)], "unclear", "not clear"),
+        (
+            [control("background", 0.55), make_sham(0.5), control("histogram", 0.9)],
+            "right",
+            "for the right reason",
+        ),
+        ([make_sham(0.5)], "unclear", "not compared are the background without the nucleus."),
+        ([control("brightness", 0.5), make_sham(0.5)], "unclear", "beats the best model that"),
     ],
 )
 def test_the_reason(beside, reason: str, said: str) -> None:
@@ -50,7 +55,9 @@ def test_the_reason(beside, reason: str, said: str) -> None:
 def test_controls_of_another_configuration_do_not_count() -> None:
     ours, other = control("background", 0.55), control("background", 0.9)
     changed = {name: values[1] for name, values in SETTINGS.items()}
-    found, _ = judge_beside(ours, replace(other, config={**other.config, **changed}))
+    found, _ = judge_beside(
+        ours, make_sham(0.5), replace(other, config={**other.config, **changed})
+    )
     assert found.reason == "right" and len(found.results) == 1
     found, _ = judge_beside(ours, other)
     assert found.reason == "plate", "of the same configuration the latest counts"
@@ -66,14 +73,16 @@ def test_a_winner_below_the_target_needs_no_reason() -> None:
 
 
 def test_a_lead_is_turned_round_for_hamming() -> None:
-    found, _ = judge_beside(control("background", 0.6), target=0.2, metric="hamming")
+    found, _ = judge_beside(
+        control("background", 0.6), make_sham(0.5), target=0.2, metric="hamming"
+    )
     assert found.best_blind is not None and found.best_blind.lead == pytest.approx(0.26, abs=0.04)
     assert found.reason == "right"
     assert found.chance == pytest.approx(0.5, abs=0.01)
 
 
 def test_what_the_plate_explains_is_said_even_where_it_is_beaten() -> None:
-    found, goal = judge_beside(control("background", 0.78), accuracy=0.9)
+    found, goal = judge_beside(control("background", 0.78), make_sham(0.5), accuracy=0.9)
     assert found.reason == "right" and found.explained == pytest.approx(0.7, abs=0.07)
     assert any("Even so, the plate alone gives" in line for line in explain_controls(found, goal))
 
@@ -95,5 +104,5 @@ def test_a_control_that_could_not_be_made_is_said_with_its_reason() -> None:
     document = list_assessment(assess(judge(make_grid_sweep([0.9, 0.7], make_cells(), failed))))
     assert document["controls"]["failed"][0]["error"] == "FlatError: all the same"
     assert said in document["findings"]
-    found, goal = judge_beside(failed, control("background", 0.55))
+    found, goal = judge_beside(failed, control("background", 0.55), make_sham(0.5))
     assert found.failed == () and found.reason == "right", "a later try counts"

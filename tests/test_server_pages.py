@@ -337,6 +337,7 @@ def test_the_verdict_is_the_reports(server):
     said = " ".join(answer["sentences"])
     assert "of 4 configurations reach 70 %" in said, "seeds are repeats, the target is the YAML's"
     assert "Synthetic images" in said
+    assert answer["sentences"][0].startswith("Grade ") and answer["grade"] in said
     rows = refresh(server, f"/bpsweep/p/sweeps/{sweep['name']}/table.json")["runs"]
     best = {row["id"]: row["best"]["val/accuracy"] for row in rows}
     first = answer["configurations"][0]

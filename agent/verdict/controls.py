@@ -79,26 +79,68 @@ def plan_controls(
         names: Which of `CONTROLS`.
         data_dir: The image folder, which must be the one that the run was trained on.
     """
-    return sum((_plan_fold(sweep, one, names, data_dir) for one in run.members), Plan())
-
-
-def _plan_fold(sweep: SweepRecord, run: RunRecord, names: Collection[str], data_dir: Path) -> Plan:
-    """List the controls of one run that trained; its sham has the same fold."""
-    settings = read_settings(run)
-    check_data(run, settings, data_dir)
+    first = run.members[0]
+    by_plate = str(first.config.get("split")).startswith("plate")
     plan = Plan()
     for name in names:
-        changes = dict(_CHANGES.get(name, {}))
-        if name == SHAM:
-            changes = {"subset": name_sham(settings), "task": "single-label"}
-            try:
-                _require_images(load_catalog(data_dir, changes["subset"]))
-            except DataError as error:
-                plan += Plan(skipped=(f"{name}: {error}",))
-                continue
-        values = settings.model_copy(update={**changes, "control": name}).model_dump()
-        plan += plan_run(sweep, make_spec(sweep, values, CONTROL, f"{run.name} {name}"))
+        if name == SHAM and by_plate:
+            plan += _plan_sham_folds(sweep, first, data_dir)
+        else:
+            for one in run.members:
+                plan += _plan_one(sweep, one, name, data_dir)
     return plan
+
+
+def _plan_sham_folds(sweep: SweepRecord, run: RunRecord, data_dir: Path) -> Plan:
+    """List the runs on unirradiated plates, each held out once: as many folds as there can be."""
+    settings = read_settings(run)
+    check_data(run, settings, data_dir)
+    try:
+        catalog = load_catalog(data_dir, name_sham(settings))
+        if catalog.table["hour"].nunique() < 2:  # plates of other hours do as well
+            catalog = load_catalog(data_dir, "low")
+        _require_images(catalog)
+    except DataError as error:
+        return Plan(skipped=(f"{SHAM}: {error}",))
+    n_plates = catalog.table.groupby("particle")["plate"].nunique()
+    n_folds = int(n_plates.min()) if len(n_plates) > 1 else 0
+    if n_folds < 2:
+        return Plan(
+            skipped=(
+                f"{SHAM}: unirradiated plates are held out as the others are, and there are not "
+                "two of each particle; images of more hours are needed, 4h+24h+48h say.",
+            )
+        )
+    hours = tuple(sorted(int(hour) for hour in catalog.table["hour"].unique()))
+    plan = Plan()
+    for fold in range(1, n_folds + 1):
+        changes = {
+            "subset": str(Subset("low", hours)),
+            "task": "single-label",
+            "split": f"plate-fold-{fold}-of-{n_folds}",
+            "control": SHAM,
+            "test_part": False,
+        }
+        values = settings.model_copy(update=changes).model_dump()
+        plan += plan_run(
+            sweep, make_spec(sweep, values, CONTROL, f"{run.name} {SHAM} {fold} of {n_folds}")
+        )
+    return plan
+
+
+def _plan_one(sweep: SweepRecord, run: RunRecord, name: str, data_dir: Path) -> Plan:
+    """List a control of a run that trained, unless it is there."""
+    settings = read_settings(run)
+    check_data(run, settings, data_dir)
+    changes = dict(_CHANGES.get(name, {}))
+    if name == SHAM:
+        changes = {"subset": name_sham(settings), "task": "single-label"}
+        try:
+            _require_images(load_catalog(data_dir, changes["subset"]))
+        except DataError as error:
+            return Plan(skipped=(f"{name}: {error}",))
+    values = settings.model_copy(update={**changes, "control": name}).model_dump()
+    return plan_run(sweep, make_spec(sweep, values, CONTROL, f"{run.name} {name}"))
 
 
 def plan_run(sweep: SweepRecord, spec: RunSpec) -> Plan:

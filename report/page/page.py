@@ -34,15 +34,9 @@ from bpsweep.report.page.winner import build_breakdown, build_cells, build_mista
 from bpsweep.report.statistics.assessment import Assessment
 from bpsweep.report.statistics.compare import Comparison
 from bpsweep.report.statistics.verdict import Verdict
-from bpsweep.report.text.evidence import explain_selection, explain_test
-from bpsweep.report.text.summary import headline
-from bpsweep.report.text.verdict import (
-    SYNTHETIC_NOTE,
-    name_basis,
-    name_best,
-    name_troubles,
-    name_unfinished,
-)
+from bpsweep.report.text.grade import name_grade
+from bpsweep.report.text.summary import headline, list_notes
+from bpsweep.report.text.verdict import SYNTHETIC_NOTE, name_basis, name_troubles, name_unfinished
 
 
 @dataclass(frozen=True)
@@ -83,6 +77,7 @@ def write_html(assessment: Assessment, extras: Extras = NO_EXTRAS) -> str:
         synthetic=SYNTHETIC_NOTE if verdict.synthetic else "",
         audit=verdict.audit,
         lead=headline(assessment),
+        grade=name_grade(assessment.grade, verdict),
         notes=_list_notes(assessment),
         sections=sections,
         footer=f"Made by bpsweep {version('bpsweep')}. This file asks no network for anything.",
@@ -167,13 +162,9 @@ def _describe_origin(verdict: Verdict, extras: Extras) -> str:
 
 
 def _list_notes(assessment: Assessment) -> list[str]:
-    """List what the two sentences of the verdict rest on, and what to keep in mind."""
+    """List what the headline rests on, and what to keep in mind."""
     verdict = assessment.verdict
-    lines = list(name_best(verdict)) if verdict.best.value is not None else []
-    if assessment.selection is not None:
-        lines += explain_selection(assessment.selection, verdict.goal)
-    if assessment.test is not None:
-        lines.append(explain_test(assessment.test, verdict.goal))
+    lines = list_notes(assessment) if verdict.best.value is not None else []
     lines += name_troubles(verdict)
     return [*lines, *name_basis(verdict), *name_unfinished(verdict)]
 

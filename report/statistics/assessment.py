@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 from bpsweep.report.statistics.controls import ControlsVerdict, judge_controls
+from bpsweep.report.statistics.estimates import find_predictions
+from bpsweep.report.statistics.excess import PlateScores, score_plates
+from bpsweep.report.statistics.grade import Grade, find_grade
 from bpsweep.report.statistics.importance import Importance, weigh_parameters
 from bpsweep.report.statistics.selection_bias import (
     Selection,
@@ -11,6 +14,7 @@ from bpsweep.report.statistics.selection_bias import (
     read_test,
 )
 from bpsweep.report.statistics.verdict import Verdict
+from bpsweep.report.statistics.well_votes import WellVotes, count_wells
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,9 @@ class Assessment:
         selection: By how much the best is too good; None where it cannot be said.
         test: The winner on the untouched test part; None where it was not evaluated.
         controls: Whether it is for the right reason.
+        grade: How much has been shown.
+        plates: The best configuration on plates that it was not trained on; None where it was.
+        wells: How many wells it names right; None where it kept no predictions.
         importance: Which setting mattered; None where it cannot be said.
     """
 
@@ -29,15 +36,24 @@ class Assessment:
     selection: Selection | None
     test: TestResult | None
     controls: ControlsVerdict
+    grade: Grade
+    plates: PlateScores | None
+    wells: WellVotes | None
     importance: Importance | None
 
 
 def assess(verdict: Verdict) -> Assessment:
     """Assess a sweep whose configurations have been judged; a second or two for 27 runs."""
+    selection = correct_selection(verdict)
+    controls = judge_controls(verdict, selection)
+    mine, level = find_predictions(verdict.best.run), verdict.goal.level
     return Assessment(
         verdict=verdict,
-        selection=correct_selection(verdict),
+        selection=selection,
         test=read_test(verdict),
-        controls=judge_controls(verdict),
+        controls=controls,
+        grade=find_grade(verdict, controls),
+        plates=None if mine is None else score_plates(mine, mine.doses_gy >= 0, level),
+        wells=None if mine is None else count_wells(mine, level),
         importance=weigh_parameters(verdict.sweep, verdict.goal),
     )

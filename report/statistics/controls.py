@@ -12,11 +12,13 @@ from typing import Final, Literal
 import numpy as np
 
 from bpsweep.report.predictions import Predictions
-from bpsweep.report.records import CONTROL, RunRecord
+from bpsweep.report.records import CONTROL, SPLIT, RunRecord
 from bpsweep.report.statistics.estimates import Estimate, estimate_predictions, find_predictions
+from bpsweep.report.statistics.excess import Excess, measure_excess
 from bpsweep.report.statistics.goals import Goal
 from bpsweep.report.statistics.intervals import Interval, find_interval, resample_difference
 from bpsweep.report.statistics.scores import Metric, score_cells, stack_scores
+from bpsweep.report.statistics.selection_bias import Selection
 from bpsweep.report.statistics.separation import Separation, separate_particles
 from bpsweep.report.statistics.verdict import Row, Verdict
 
@@ -42,7 +44,7 @@ for foci are bright pixels."""
 _OWN: Final = {
     HISTOGRAM: ("epochs", "augment"),
     BRIGHTNESS: ("epochs", "augment"),
-    SHAM: ("subset", "task"),
+    SHAM: ("subset", "task", "split"),
 }
 """Settings that a control does not take from the configuration that it controls: models of its own
 learn all there is in one epoch, unirradiated cells are a subset of their own."""
@@ -60,7 +62,8 @@ class ControlResult:
         name: As the run's setting `control` names it.
         run: The run.
         estimate: The judged metric with its intervals.
-        lead: The winner's value less the control's, so that above 0 the winner is better (turned
+        lead: The winner's value less the control's and less what the choice of the winner gave it,
+            so that above 0 the winner is better (turned
             round for Hamming); None where they did not score the same cells.
         lead_interval: Of the lead, paired over wells.
         above_chance: Whether its interval lies wholly above always naming the commonest label.
@@ -96,11 +99,14 @@ class ControlsVerdict:
         explained: Share of the winner's lead over chance that `best_blind` has too, 0 to 1.
         irradiated: How well the winner tells the particles of irradiated validation cells.
         sham: How well it tells those of unirradiated cells, which no biology tells apart.
+        excess: What irradiated plates score beyond sham ones; None where not both were held out.
+        optimism: What leads and excess are less by, for the winner was chosen and they were not.
         failed: The winner's controls that were tried and could not be made, the latest try of each.
-        reason: "right": the winner meets the target, beats the best blind control with confidence
-            and tells irradiated cells better than sham ones; "plate": a control was run and it
-            does not; "unclear": what was run does not suffice to say; "not run": none was tried;
-            "one class": the winner meets the target by naming one class for every cell;
+        reason: "right": the winner meets the target, and either beats the background (and any other
+            blind) control with confidence and tells irradiated cells better than sham ones, or
+            scores more on held-out irradiated plates than on sham ones; "plate": a control was run
+            and it does not; "unclear": what was run does not suffice to say; "not run": none was
+            tried; "one class": the winner meets the target by naming one class for every cell;
             "no target": the winner does not meet the target.
     """
 
@@ -111,6 +117,8 @@ class ControlsVerdict:
     explained: float | None
     irradiated: Separation | None
     sham: Separation | None
+    excess: Excess | None
+    optimism: float
     failed: tuple[RunRecord, ...]
     reason: Reason
 
@@ -119,13 +127,25 @@ class ControlsVerdict:
         """Whether the winner reaches the target for the right reason."""
         return self.reason == "right"
 
+    @property
+    def background(self) -> ControlResult | None:
+        """The background control, where it can be compared with the winner."""
+        found = next((one for one in self.results if one.name == BACKGROUND), None)
+        return found if found is not None and found.lead_interval is not None else None
 
-def judge_controls(verdict: Verdict) -> ControlsVerdict:
+
+def judge_controls(verdict: Verdict, selection: Selection | None = None) -> ControlsVerdict:
     """Judge the winner of a sweep by the controls that were run beside it.
 
     Of several runs of one control the latest finished counts; those of other configurations than
     the winner do not.
+
+    Args:
+        verdict: The sweep's.
+        selection: By how much the best of many is too good: no control was chosen as it was, so
+            what it leads them by is less that; None where nothing was chosen.
     """
+    optimism = 0.0 if selection is None else selection.lead
     goal, winner = verdict.goal, verdict.best
     mine = find_predictions(winner.run)
     beside = [run for run in verdict.sweep.beside if _is_usable(run)]
@@ -133,16 +153,21 @@ def judge_controls(verdict: Verdict) -> ControlsVerdict:
     known = [(name, runs[name]) for name in WORDS if name in runs and name != SHAM]
     known += [(str(name), run) for name, run in runs.items() if name not in WORDS]
     chance = None if mine is None else measure_chance(mine, goal.metric)
-    results = tuple(_compare(name, run, mine, goal, chance) for name, run in known)
+    results = tuple(
+        _take_off(_compare(name, run, mine, goal, chance), optimism) for name, run in known
+    )
     blind = [one for one in results if one.name in BLIND]
     best = max(blind, key=lambda one: goal.metric.rank(one.estimate.value), default=None)
-    sham_cells = runs[SHAM].predictions if SHAM in runs else None
+    sham_cells = runs[SHAM].predictions if SHAM in runs and _is_whole(runs[SHAM]) else None
     irradiated = None if mine is None else separate_particles(mine, mine.doses_gy > 0, goal.level)
     sham = None
     if sham_cells is not None:
         sham = separate_particles(sham_cells, sham_cells.doses_gy == 0, goal.level, seed=1)
+    excess = None
+    if mine is not None and sham_cells is not None:
+        excess = measure_excess(mine, sham_cells, goal.level, optimism)
     failed = _list_failed(verdict.sweep.beside, winner, set(runs))
-    return ControlsVerdict(
+    found = ControlsVerdict(
         winner=winner,
         results=results,
         chance=chance,
@@ -150,10 +175,12 @@ def judge_controls(verdict: Verdict) -> ControlsVerdict:
         explained=_explain(winner.value, best, chance),
         irradiated=irradiated,
         sham=sham,
+        excess=excess,
+        optimism=optimism,
         failed=failed,
-        reason=_find_no_reason(winner)
-        or _find_reason(best, irradiated, sham, was_tried=bool(failed)),
+        reason="unclear",
     )
+    return replace(found, reason=_find_reason(found, was_tried=bool(failed)))
 
 
 def measure_chance(predictions: Predictions, metric: Metric) -> float:
@@ -166,6 +193,11 @@ def measure_chance(predictions: Predictions, metric: Metric) -> float:
 
 def _is_usable(run: RunRecord) -> bool:
     return run.kind == CONTROL and run.state == "finished" and run.predictions is not None
+
+
+def _is_whole(run: RunRecord) -> bool:
+    """Tell whether a control is not a fold alone: one plate of a particle shows no spread."""
+    return bool(run.folds) or not str(run.config.get(SPLIT)).startswith("plate-fold")
 
 
 def _is_of(run: RunRecord, winner: Row) -> bool:
@@ -206,6 +238,15 @@ def _compare(
     return ControlResult(name, run, estimate, lead, interval, _beats(estimate, chance, goal.metric))
 
 
+def _take_off(found: ControlResult, optimism: float) -> ControlResult:
+    """Take off a lead what the choice of the best gave it."""
+    interval = found.lead_interval
+    if found.lead is None or interval is None or not optimism:
+        return found
+    shifted = replace(interval, low=interval.low - optimism, high=interval.high - optimism)
+    return replace(found, lead=found.lead - optimism, lead_interval=shifted)
+
+
 def _beats(estimate: Estimate, chance: float | None, metric: Metric) -> bool:
     if chance is None or estimate.interval is None:
         return False
@@ -229,19 +270,18 @@ def _find_no_reason(winner: Row) -> Reason | None:
     return "one class" if is_one_class else None
 
 
-def _find_reason(
-    best: ControlResult | None,
-    irradiated: Separation | None,
-    sham: Separation | None,
-    *,
-    was_tried: bool,
-) -> Reason:
+def _find_reason(found: ControlsVerdict, *, was_tried: bool) -> Reason:
+    """Say what the controls allow to say, all else being judged."""
+    best, sham, excess = found.best_blind, found.sham, found.excess
+    none = _find_no_reason(found.winner)
+    if none is not None:
+        return none
     if best is None and sham is None:
         return "unclear" if was_tried else "not run"
     if best is not None and best.lead_interval is not None and not best.is_beaten:
         return "plate"
-    if sham is not None and (irradiated is None or not irradiated.exceeds(sham)):
+    if excess is not None:
+        return "right" if excess.is_above else "plate"
+    if sham is not None and (found.irradiated is None or not found.irradiated.exceeds(sham)):
         return "plate"
-    if best is None or best.lead_interval is None:
-        return "unclear"
-    return "right"
+    return "unclear" if found.background is None or sham is None else "right"

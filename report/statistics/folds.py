@@ -139,7 +139,8 @@ def _concatenate(parts: Sequence[Predictions]) -> Predictions | None:
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(one, name) for one in parts]) for name in PER_CELL
     }
-    return replace(first, **columns)
+    numbers = np.arange(1, len(parts) + 1)
+    return replace(first, **columns, folds=np.repeat(numbers, [len(one) for one in parts]))
 
 
 def _join_provenance(folds: Sequence[RunRecord], family: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _ROUNDING: Final = 1e-15  # of variances of shares
 Draws = NDArray[np.float64]
 CLUSTERED: Final = ("wells", "plates")
 """Methods that let the cells of a group stand or fall together."""
-Method = Literal["wells", "plates", "cells", "wilson", "runs"]
+Method = Literal["wells", "plates", "cells", "wilson", "exact", "runs"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Interval:
         low, high: Its ends.
         level: The confidence, 0.95 say.
         method: "wells" or "plates" (two-stage bootstrap over these), "cells" (bootstrap of
-            independent cells), "wilson" (the formula for a share of independent cells) or "runs"
-            (bootstrap of runs).
+            independent cells), "wilson" (the formula for a share of independent cells), "exact" (of
+            a count) or "runs" (bootstrap of runs).
     """
 
     low: float

@@ -60,6 +60,7 @@ class Selection:
             fewer than four, wells, fields of view, or cells (then differences between the larger
             ones are left out).
         is_by_plate: Whether whole plates were held out.
+        higher_is_better: Of the metric; False for Hamming.
         wins: Run id to the share of draws in which that run was the best.
     """
 
@@ -71,12 +72,18 @@ class Selection:
     probability: float
     unit: Unit
     is_by_plate: bool
+    higher_is_better: bool
     wins: Mapping[str, float]
 
     @property
     def optimism(self) -> float:
         """The winner's value less its corrected value; below 0 for Hamming."""
         return self.raw - self.corrected
+
+    @property
+    def lead(self) -> float:
+        """What the choice gave the winner over what was not chosen; 0 where it took from it."""
+        return max(0.0, self.optimism if self.higher_is_better else -self.optimism)
 
 
 def correct_selection(verdict: Verdict) -> Selection | None:
@@ -113,6 +120,7 @@ def correct_selection(verdict: Verdict) -> Selection | None:
         interval=interval,
         probability=_find_probability(corrected, interval, verdict.goal),
         unit=unit,
+        higher_is_better=metric.higher_is_better,
         is_by_plate=predictions[0].held_out == "plates",
         wins={row.run.id: float(share) for (row, _), share in zip(found, choice.wins, strict=True)},
     )

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from bpsweep.report.statistics.controls import (
-    BLIND,
     SHUFFLED,
     WORDS,
     ControlResult,
@@ -16,12 +15,14 @@ from bpsweep.report.statistics.intervals import Interval
 from bpsweep.report.statistics.scores import ACCURACY, METRICS, Metric
 from bpsweep.report.statistics.selection_bias import Selection, TestResult
 from bpsweep.report.statistics.separation import Separation
+from bpsweep.report.text.grade import explain_missing
 from bpsweep.report.text.numbers import name_chance, name_share, show_value
 from bpsweep.report.text.verdict import name_interval, name_target
 
 CLAIMED: Final = "batch_size"
 """What the published work says contributed most."""
 _LITTLE = 0.05  # share of variance from which a setting is worth a word
+_SHOWN = 0.0005  # of a share, from which a correction is worth a word
 _SURE = 0.95  # of resamplings that agree, for a claim to be confirmed, or its opposite
 
 
@@ -86,15 +87,38 @@ def explain_reason(controls: ControlsVerdict, goal: Goal, sweep_path: str) -> st
             f"run. `bpsweep controls {sweep_path}` runs them."
         )
     if controls.reason == "right":
-        assert best is not None  # `judge_controls` has seen it beaten
-        return f"It is for the right reason, as far as controls can tell: {_beat(best, goal)}."
+        return _praise(controls, goal)
     if controls.reason == "plate":
         return f"The score can be explained by the plate: {_blame(controls, goal)}."
+    beaten = ""
+    if best is not None and best.is_beaten:
+        beaten = f"{_beat(best, goal)[0].upper()}{_beat(best, goal)[1:]}. "
     return (
-        "Whether it is the damage or the plate that it sees is not clear: no control that cannot "
-        f"see the damage ({' or '.join(WORDS[name] for name in BLIND)}) can be compared with it. "
-        f"`bpsweep controls {sweep_path}` runs them."
+        f"{beaten}Whether it is the damage or the plate that it sees is not shown: not compared "
+        f"are {explain_missing(controls)}. `bpsweep controls {sweep_path}` runs them."
     )
+
+
+def _praise(controls: ControlsVerdict, goal: Goal) -> str:
+    """Say what speaks for the damage, in words no wider than what was shown."""
+    best = controls.best_blind
+    if controls.excess is not None and controls.excess.is_above:
+        beat = "" if best is None or not best.is_beaten else f" and {_beat(best, goal)}"
+        return (
+            "It is for the right reason: irradiated plates that were held out are told apart "
+            f"beyond unirradiated ones{beat}."
+        )
+    assert best is not None and controls.sham is not None  # `judge_controls` has seen both
+    return (
+        f"It is for the right reason, as far as these controls can tell: {_beat(best, goal)}, and "
+        f"tells irradiated cells apart ({_name_auc(_known(controls.irradiated))}) better than "
+        f"unirradiated ones ({_name_auc(controls.sham)})."
+    )
+
+
+def _known(found: Separation | None) -> Separation:
+    assert found is not None  # it was seen to exceed that of sham cells
+    return found
 
 
 def _beat(control: ControlResult, goal: Goal) -> str:
@@ -117,6 +141,8 @@ def _blame(controls: ControlsVerdict, goal: Goal) -> str:
             f"better with {name_share(goal.level)} confidence "
             f"({_name_lead(best.lead_interval, goal.metric)})"
         )
+    if controls.excess is not None:
+        return "irradiated plates that were held out are not told apart beyond unirradiated ones"
     if controls.irradiated is None:
         return "all its validation cells are unirradiated, and no biology tells these apart"
     assert controls.sham is not None  # the only reason left
@@ -140,6 +166,11 @@ def explain_controls(controls: ControlsVerdict, goal: Goal) -> list[str]:
                 f"; always naming the commonest label {show_value(controls.chance, goal.metric)}"
             )
         lines.append(f"Controls on the same cells: {listed}{chance}.")
+    if controls.optimism >= _SHOWN and (controls.excess or controls.best_blind):
+        lines.append(
+            f"What it leads controls by is less {name_difference(controls.optimism, goal.metric)}, "
+            "by which the best of many is too good: no control was chosen so."
+        )
     if controls.reason == "right" and (controls.explained or 0) > 0.5:
         lines.append(
             f"Even so, the plate alone gives {name_share(round(controls.explained or 0, 2))} of "

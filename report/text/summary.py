@@ -4,10 +4,13 @@ from typing import Any
 
 from bpsweep.report.statistics.assessment import Assessment
 from bpsweep.report.statistics.controls import ControlsVerdict
+from bpsweep.report.statistics.excess import Excess, PlateScores
+from bpsweep.report.statistics.grade import GRADES
 from bpsweep.report.statistics.importance import Importance
 from bpsweep.report.statistics.intervals import list_ends
 from bpsweep.report.statistics.selection_bias import Selection, TestResult
 from bpsweep.report.statistics.separation import Separation
+from bpsweep.report.statistics.well_votes import WellVotes
 from bpsweep.report.text.evidence import (
     explain_controls,
     explain_importance,
@@ -16,6 +19,7 @@ from bpsweep.report.text.evidence import (
     explain_test,
     judge_claim,
 )
+from bpsweep.report.text.grade import explain_excess, explain_plates, explain_wells, name_grade
 from bpsweep.report.text.verdict import (
     SYNTHETIC_NOTE,
     count_reached,
@@ -27,9 +31,12 @@ from bpsweep.report.text.verdict import (
 
 
 def headline(assessment: Assessment) -> list[str]:
-    """Return the verdict in two sentences: how many reach the target, and for what reason."""
-    verdict = assessment.verdict
-    lines = [count_reached(verdict)]
+    """Return the verdict in sentences: its grade, excess, how many reach the target, and why."""
+    verdict, excess = assessment.verdict, assessment.controls.excess
+    lines = [name_grade(assessment.grade, verdict)]
+    if excess is not None:
+        lines.append(explain_excess(excess))
+    lines.append(count_reached(verdict))
     if verdict.best.value is not None:
         lines.append(explain_reason(assessment.controls, verdict.goal, verdict.sweep.path))
     return lines
@@ -39,11 +46,7 @@ def summarize(assessment: Assessment) -> list[str]:
     """Return an assessment in sentences, the audit first."""
     verdict, goal = assessment.verdict, assessment.verdict.goal
     lines = [f"Audit: {verdict.audit}."] if verdict.audit else []
-    lines += [*headline(assessment), *name_best(verdict)]
-    if assessment.selection is not None:
-        lines += explain_selection(assessment.selection, goal)
-    if assessment.test is not None:
-        lines.append(explain_test(assessment.test, goal))
+    lines += [*headline(assessment), *list_notes(assessment)]
     lines += explain_controls(assessment.controls, goal)
     if assessment.importance is not None:
         lines += explain_importance(assessment.importance)
@@ -51,10 +54,29 @@ def summarize(assessment: Assessment) -> list[str]:
     return [*lines, SYNTHETIC_NOTE] if verdict.synthetic else lines
 
 
+def list_notes(assessment: Assessment) -> list[str]:
+    """Return what the headline rests on: the best, its plates and wells, selection, test part."""
+    verdict, goal = assessment.verdict, assessment.verdict.goal
+    lines = list(name_best(verdict))
+    if assessment.plates is not None:
+        lines.append(explain_plates(assessment.plates))
+    if assessment.wells is not None:
+        lines.append(explain_wells(assessment.wells))
+    if assessment.selection is not None:
+        lines += explain_selection(assessment.selection, goal)
+    if assessment.test is not None:
+        lines.append(explain_test(assessment.test, goal))
+    return lines
+
+
 def list_assessment(assessment: Assessment) -> dict[str, Any]:
     """Return what goes with the verdict as plain values, for `write_json`."""
     return {
+        "grade": assessment.grade,
+        "grade_number": GRADES.index(assessment.grade) + 1,
         "findings": summarize(assessment),
+        "plates": _list_plates(assessment.plates),
+        "wells": _list_wells(assessment.wells),
         "selection": _list_selection(assessment.selection),
         "test": _list_test(assessment.test),
         "controls": _list_controls(assessment.controls),
@@ -96,6 +118,7 @@ def _list_controls(found: ControlsVerdict) -> dict[str, Any]:
         "explained_by_plate": found.explained,
         "irradiated_auc": _list_separation(found.irradiated),
         "sham_auc": _list_separation(found.sham),
+        "excess_over_sham": _list_excess(found.excess),
         "runs": [
             {
                 "control": one.name,
@@ -111,6 +134,42 @@ def _list_controls(found: ControlsVerdict) -> dict[str, Any]:
         "failed": [
             {"control": run.control, "run": run.id, "error": run.error} for run in found.failed
         ],
+    }
+
+
+def _list_excess(found: Excess | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "value": found.value,
+        **list_ends(found.interval),
+        "irradiated": _list_plates(found.irradiated),
+        "sham": _list_plates(found.sham),
+    }
+
+
+def _list_plates(found: PlateScores | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "mean": found.mean,
+        **list_ends(found.interval),
+        "plates": dict(found.plates),
+        "n_plates": dict(found.n_plates),
+    }
+
+
+def _list_wells(found: WellVotes | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    votes = {"majority": found.majority, "mean_probability": found.probability}
+    return {
+        "n_wells": found.n_wells,
+        "n_plates": found.n_plates,
+        **{
+            name: {"n_right": vote.n_right, **list_ends(vote.interval)}
+            for name, vote in votes.items()
+        },
     }
 
 

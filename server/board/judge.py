@@ -29,10 +29,14 @@ from bpsweep.report.records import (
     RunRecord,
     SweepRecord,
 )
+from bpsweep.report.statistics.controls import judge_controls
+from bpsweep.report.statistics.grade import find_grade
 from bpsweep.report.statistics.importance import weigh_parameters
 from bpsweep.report.statistics.scores import ACCURACY, METRICS
+from bpsweep.report.statistics.selection_bias import correct_selection
 from bpsweep.report.statistics.verdict import Row as VerdictRow
 from bpsweep.report.statistics.verdict import Verdict, judge
+from bpsweep.report.text.grade import name_grade
 from bpsweep.report.text.verdict import describe
 from bpsweep.server import sweepfile
 from bpsweep.server.board.comparison import read_file
@@ -83,8 +87,11 @@ class Judge:
             verdict = judge(record, read_target(record.config), read_metric_name(record.config))
         except ReportError as error:
             return {"sentences": [], "figures": [], "problem": str(error)}
+        controls = judge_controls(verdict, correct_selection(verdict))
+        grade = find_grade(verdict, controls)
         return {
-            "sentences": describe(verdict),
+            "grade": grade,
+            "sentences": [name_grade(grade, verdict), *describe(verdict)],
             "figures": draw_figures(verdict),
             "metric": verdict.goal.metric.name,
             "level": verdict.goal.level,
