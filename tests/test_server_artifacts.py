@@ -15,6 +15,7 @@ from bpsweep.server.manifests import Manifest
 
 CREATE_MANIFEST = """mutation C($input: CreateArtifactManifestInput!) {
     createArtifactManifest(input: $input) { artifactManifest { id file { uploadUrl } } } }"""
+LATEST = {"artifactCollectionName": "c", "alias": "latest"}
 READ = """query Q($name: String!, $names: [String!]) {
     project(name: "p", entityName: "bpsweep") { artifactCollectionMembership(name: $name) {
     versionIndex artifact { id digest size fileCount currentManifest { file { directUrl } }
@@ -111,6 +112,15 @@ def test_the_digest_of_a_part_never_stands_for_the_whole(server):
     log_version(server, {"b": b"two"}, "INCREMENTAL")
     log_version(server, {"b": b"two"})
     assert read_version(server)["listed"] == ["b"]
+
+
+def test_an_increment_that_comes_again_does_not_bring_an_older_version_back(server):
+    log_version(server, {"a": b"one"}, "INCREMENTAL", clientID="1")
+    log_version(server, {"b": b"two"}, "INCREMENTAL", clientID="2")
+    log_version(server, {"a": b"one"}, "INCREMENTAL", clientID="3", aliases=[LATEST])
+    assert read_version(server)["listed"] == ["a", "b"]
+    newest = log_version(server, {"a": b"one", "b": b"two"}, clientID="4", aliases=[LATEST])
+    assert newest["state"] == "COMMITTED"
 
 
 def test_two_programs_that_add_at_once_lose_nothing(server):

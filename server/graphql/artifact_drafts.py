@@ -89,6 +89,10 @@ def _find_known(
     if not values.get("enable_digest_deduplication", True):
         return None
     same = artifacts.find_by_digest(db, collection["id"], values["digest"])
+    if same is not None and artifacts.has_increments(db, collection["id"]):
+        # This may be an increment too, which holds what is newest beside these files.
+        newest = artifacts.find_latest(db, collection["id"])
+        same = same if newest is not None and newest["id"] == same["id"] else None
     if same is not None:
         for alias in aliases:
             store.set_alias(db, collection["id"], alias, same["id"])

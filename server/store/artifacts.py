@@ -48,6 +48,13 @@ def find_by_digest(db: Connection, collection_id: int, digest: str) -> Row | Non
     return one(db, sql, collection_id, digest)
 
 
+def has_increments(db: Connection, collection_id: int) -> bool:
+    """Return whether a version of a collection was made by adding to the one before."""
+    sql = """SELECT 1 FROM artifacts JOIN manifests ON manifests.artifact_id = artifacts.id
+        WHERE artifacts.collection_id = ? AND manifests.type = 'INCREMENTAL' LIMIT 1"""
+    return one(db, sql, collection_id) is not None
+
+
 def find_distributed(db: Connection, collection_id: int, distributed_id: str) -> Row | None:
     """Return the version that programs with this id are filling together, or None."""
     sql = """SELECT * FROM artifacts WHERE collection_id = ? AND distributed_id = ?
