@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.stats import beta
 
 from bpsweep.report.predictions import Predictions
 from bpsweep.report.records import RunRecord, is_number
@@ -157,6 +156,8 @@ def _estimate_from_share(
     found = wilson_interval(value, n, level)
     right = round(value * n)
     ranks = (np.arange(N_DRAWS) + 0.5) / N_DRAWS
+    from scipy.stats import beta  # noqa: PLC0415  # half a second that no worker need wait for
+
     draws = beta.ppf(ranks, right + 0.5, n - right + 0.5)  # Jeffreys' prior
     return Estimate(value, found, found, np.asarray(draws, dtype=np.float64), replicates)
 

@@ -26,7 +26,6 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from scipy.stats import binomtest
 
 from bpsweep.report.statistics.cells_alone import DIFFERENCE, SHARE, draw_cells, spread_enough
 from bpsweep.report.statistics.scores import DEFAULT_LEVEL, Scores
@@ -142,6 +141,8 @@ def wilson_interval(share: float, n: int, level: float = DEFAULT_LEVEL) -> Inter
     References:
         E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927), doi 10.2307/2276774.
     """
+    from scipy.stats import binomtest  # noqa: PLC0415  # half a second that no worker waits for
+
     found = binomtest(round(share * n), n).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high), level, "wilson")
 
