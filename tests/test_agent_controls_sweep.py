@@ -25,6 +25,7 @@ from sweep_support import (
     wait_until,
 )
 
+from bpsweep.agent.verdict.controls import N_SHUFFLES
 from bpsweep.data.choices import SyntheticSettings
 from bpsweep.data.synthetic import make_synthetic
 
@@ -105,9 +106,9 @@ def test_controls_replicates_and_the_test_part(tmp_path: Path, small_set: Path) 
     counted = re.search(r"(\d) to run, (\d) there already", done.stdout)
     assert counted, done.stdout + done.stderr
     n_left, n_there = map(int, counted.groups())
-    assert n_left + n_there == 6 and n_there > 0, "what was done before Ctrl-C is kept"
+    assert n_left + n_there == 5 + N_SHUFFLES and n_there > 0, "what was done before Ctrl-C is kept"
     done = run_bpsweep("controls", sweep, environment=environment)
-    assert "0 to run, 6 there already" in done.stdout
+    assert f"0 to run, {5 + N_SHUFFLES} there already" in done.stdout
     runs = read_report(sweep, tmp_path, environment)["controls"]["runs"]
     names = {"background", "nucleus", "shuffled-labels", "histogram", "brightness"}
     assert {run["control"] for run in runs} == names

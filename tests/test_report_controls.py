@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from report_support import SETTINGS, make_cells, make_control, make_grid_sweep
 
+from bpsweep.report.records import RunRecord
 from bpsweep.report.statistics.assessment import assess
 from bpsweep.report.statistics.controls import judge_controls
+from bpsweep.report.statistics.scores import ACCURACY
+from bpsweep.report.statistics.shuffles import judge_shuffles
 from bpsweep.report.statistics.verdict import judge
 from bpsweep.report.text.evidence import explain_controls, explain_reason
 from bpsweep.report.text.summary import list_assessment
@@ -87,12 +91,50 @@ def test_what_the_plate_explains_is_said_even_where_it_is_beaten() -> None:
     assert any("Even so, the plate alone gives" in line for line in explain_controls(found, goal))
 
 
+def shuffle(accuracies: list[float], seed: int):
+    """A training on shuffled labels with these accuracies epoch by epoch."""
+    run = control("shuffled-labels", max(accuracies))
+    epochs = tuple({"epoch": i + 1, "val/accuracy": one} for i, one in enumerate(accuracies))
+    return replace(
+        run, history=epochs, predictions=run.predictions, config={**run.config, "seed": seed}
+    )
+
+
 def test_labels_that_leak_through_shuffling_are_said() -> None:
-    for accuracy, expected in ((0.5, False), (0.6, True)):
-        found, goal = judge_beside(control("shuffled-labels", accuracy))
-        assert found.results[0].above_chance is expected
-        said = " ".join(explain_controls(found, goal))
-        assert ("shuffled labels scores above chance" in said) is expected
+    at_chance = [shuffle([0.35 + i / 50, 0.45 + i / 50, 0.62], seed=i) for i in range(4)]
+    leaking = [shuffle([0.58 + i / 50, 0.6 + i / 50, 0.62], seed=i) for i in range(4)]
+    for runs, said, leads in (
+        (at_chance, "they are not above chance", False),
+        (leaking, "something other than labels leads", True),
+        (leaking[:1], "is not known from 1 shuffle.", False),
+    ):
+        found, goal = judge_beside(*runs)
+        assert found.shuffles is not None and found.shuffles.leads_around is leads
+        assert said in " ".join(explain_controls(found, goal))
+    assert found.shuffles.n_as_good == 0
+    good = [shuffle([0.3, 0.95], seed=i) for i in range(3)]
+    assert judge_beside(*good)[0].shuffles.n_as_good == 3
+
+
+def test_shuffles_of_sets_without_effect_raise_few_alarms() -> None:
+    """Whole wells move together, and the best of twelve epochs is kept: 1,000 such sets."""
+    rng = np.random.default_rng(0)
+    n_alarms, n_sets = 0, 1000
+    for _ in range(n_sets):
+        runs = []
+        for seed in range(5):
+            by_well = rng.normal(0.5, 0.25, size=4).mean()  # 4 validation wells
+            epochs = np.clip(by_well + rng.normal(0, 0.03, size=12), 0, 1)
+            runs.append(make_history(epochs, seed))
+        found = judge_shuffles(runs, ACCURACY, chance=0.5, winner=0.6)
+        n_alarms += found.leads_around
+    assert n_alarms / n_sets <= 0.065, "5 % and what 1,000 sets leave open"
+    assert n_alarms / n_sets >= 0.03, "a test that never says anything would pass too"
+
+
+def make_history(epochs: np.ndarray, seed: int) -> RunRecord:
+    rows = tuple({"epoch": i + 1, "val/accuracy": float(one)} for i, one in enumerate(epochs))
+    return RunRecord(f"s{seed}", f"s{seed}", "finished", {"seed": seed}, rows)
 
 
 def test_a_control_that_could_not_be_made_is_said_with_its_reason() -> None:

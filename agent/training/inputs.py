@@ -95,7 +95,7 @@ def load_inputs(config: RunConfig, data_dir: Path, cache_root: Path) -> Inputs:
     _require_labels(config, labels, split)
     audit = audit_labels(catalog, config.task, split)
     training = _make_loader(
-        config, cache, shuffle_labels(config, labels, split), split, training=True
+        config, cache, shuffle_labels(config, catalog, split), split, training=True
     )
     if config.control != "brightness":  # which counts camera counts, whatever is normalised
         require_contrast(training, cache)
@@ -127,13 +127,24 @@ def _require_labels(config: RunConfig, labels: NDArray[np.uint8], split: Split) 
         )
 
 
-def shuffle_labels(config: RunConfig, labels: NDArray[np.uint8], split: Split) -> NDArray[np.uint8]:
-    """Give the labels (N, L) to train on: under "shuffled-labels" other training images' labels."""
+def shuffle_labels(config: RunConfig, catalog: Catalog, split: Split) -> NDArray[np.uint8]:
+    """Give the labels (N, L) to train on: under "shuffled-labels" those of other training wells.
+
+    All cells of a well get the label of one other (or the same) well: cells of a well are alike,
+    and labels shuffled cell by cell would be a null in which they are not.
+    """
+    labels = encode_labels(catalog, config.task)
     if config.control != "shuffled-labels":
         return labels
+    table = catalog.table.iloc[split.train]
+    places = table["plate"] + " " + table["barcode"] + " " + table["well"]
+    known = [" ".join(map(str, label)) for label in labels[split.train]]  # one a well, as a rule
+    _, first, well_of = np.unique(
+        (places + " " + known).to_numpy(dtype=str), return_index=True, return_inverse=True
+    )
+    order = np.random.default_rng((config.seed, _SHUFFLED)).permutation(len(first))
     shuffled = labels.copy()
-    order = np.random.default_rng((config.seed, _SHUFFLED)).permutation(split.train)
-    shuffled[split.train] = labels[order]
+    shuffled[split.train] = labels[split.train][first[order]][well_of.reshape(-1)]
     return shuffled
 
 

@@ -29,6 +29,9 @@ from bpsweep.report.statistics.controls import (
 
 CONTROLS: Final = (BRIGHTNESS, HISTOGRAM, BACKGROUND, SHAM, NUCLEUS, SHUFFLED)
 """All of them, the quick and telling ones first."""
+N_SHUFFLES: Final = 5
+"""Trainings on shuffled labels: one by itself says nothing of how far chance goes."""
+SEED_LIMIT: Final = 2**32
 _QUICK: Final[Mapping[str, Any]] = {"epochs": 1, "augment": False}
 _CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {HISTOGRAM: _QUICK, BRIGHTNESS: _QUICK}
 """Controls with a model of their own learn all there is in one epoch."""
@@ -85,6 +88,9 @@ def plan_controls(
     for name in names:
         if name == SHAM and by_plate:
             plan += _plan_sham_folds(sweep, first, data_dir)
+        elif name == SHUFFLED:  # of one fold, where there are several: each fold would say the same
+            for number in range(N_SHUFFLES):
+                plan += _plan_one(sweep, first, name, data_dir, more_seed=number)
         else:
             for one in run.members:
                 plan += _plan_one(sweep, one, name, data_dir)
@@ -128,8 +134,10 @@ def _plan_sham_folds(sweep: SweepRecord, run: RunRecord, data_dir: Path) -> Plan
     return plan
 
 
-def _plan_one(sweep: SweepRecord, run: RunRecord, name: str, data_dir: Path) -> Plan:
-    """List a control of a run that trained, unless it is there."""
+def _plan_one(
+    sweep: SweepRecord, run: RunRecord, name: str, data_dir: Path, more_seed: int = 0
+) -> Plan:
+    """List a control of a run that trained, unless it is there; another seed shuffles anew."""
     settings = read_settings(run)
     check_data(run, settings, data_dir)
     changes = dict(_CHANGES.get(name, {}))
@@ -139,8 +147,10 @@ def _plan_one(sweep: SweepRecord, run: RunRecord, name: str, data_dir: Path) -> 
             _require_images(load_catalog(data_dir, changes["subset"]))
         except DataError as error:
             return Plan(skipped=(f"{name}: {error}",))
-    values = settings.model_copy(update={**changes, "control": name}).model_dump()
-    return plan_run(sweep, make_spec(sweep, values, CONTROL, f"{run.name} {name}"))
+    changes |= {"control": name, "seed": (settings.seed + more_seed) % SEED_LIMIT}
+    values = settings.model_copy(update=changes).model_dump()
+    title = f"{run.name} {name}" + (f" {more_seed + 1}" if more_seed else "")
+    return plan_run(sweep, make_spec(sweep, values, CONTROL, title))
 
 
 def plan_run(sweep: SweepRecord, spec: RunSpec) -> Plan:

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from bpsweep.agent.config import RunConfig
-from bpsweep.agent.verdict.controls import Plan, check_data, make_spec, plan_run, read_settings
+from bpsweep.agent.verdict.controls import (
+    SEED_LIMIT,
+    Plan,
+    check_data,
+    make_spec,
+    plan_run,
+    read_settings,
+)
 from bpsweep.report.records import REPLICATE, RunRecord, SweepRecord
 from bpsweep.report.statistics.verdict import Row, Verdict
-
-SEED_LIMIT: Final = 2**32
 
 
 def plan_replicates(verdict: Verdict, n_best: int, n_seeds: int, data_dir: Path) -> Plan:

@@ -20,6 +20,7 @@ from bpsweep.report.statistics.intervals import Interval, find_interval, resampl
 from bpsweep.report.statistics.scores import Metric, score_cells, stack_scores
 from bpsweep.report.statistics.selection_bias import Selection
 from bpsweep.report.statistics.separation import Separation, separate_particles
+from bpsweep.report.statistics.shuffles import Shuffles, judge_shuffles
 from bpsweep.report.statistics.verdict import Row, Verdict
 
 BACKGROUND: Final = "background"
@@ -45,6 +46,7 @@ _OWN: Final = {
     HISTOGRAM: ("epochs", "augment"),
     BRIGHTNESS: ("epochs", "augment"),
     SHAM: ("subset", "task", "split"),
+    SHUFFLED: ("seed",),
 }
 """Settings that a control does not take from the configuration that it controls: models of its own
 learn all there is in one epoch, unirradiated cells are a subset of their own."""
@@ -66,7 +68,6 @@ class ControlResult:
             so that above 0 the winner is better (turned
             round for Hamming); None where they did not score the same cells.
         lead_interval: Of the lead, paired over wells.
-        above_chance: Whether its interval lies wholly above always naming the commonest label.
     """
 
     name: str
@@ -74,7 +75,6 @@ class ControlResult:
     estimate: Estimate
     lead: float | None
     lead_interval: Interval | None
-    above_chance: bool
 
     @property
     def words(self) -> str:
@@ -101,6 +101,7 @@ class ControlsVerdict:
         sham: How well it tells those of unirradiated cells, which no biology tells apart.
         excess: What irradiated plates score beyond sham ones; None where not both were held out.
         optimism: What leads and excess are less by, for the winner was chosen and they were not.
+        shuffles: Trainings on shuffled labels of wells, all of them; None where there is none.
         failed: The winner's controls that were tried and could not be made, the latest try of each.
         reason: "right": the winner meets the target, and either beats the background (and any other
             blind) control with confidence and tells irradiated cells better than sham ones, or
@@ -119,6 +120,7 @@ class ControlsVerdict:
     sham: Separation | None
     excess: Excess | None
     optimism: float
+    shuffles: Shuffles | None
     failed: tuple[RunRecord, ...]
     reason: Reason
 
@@ -153,9 +155,7 @@ def judge_controls(verdict: Verdict, selection: Selection | None = None) -> Cont
     known = [(name, runs[name]) for name in WORDS if name in runs and name != SHAM]
     known += [(str(name), run) for name, run in runs.items() if name not in WORDS]
     chance = None if mine is None else measure_chance(mine, goal.metric)
-    results = tuple(
-        _take_off(_compare(name, run, mine, goal, chance), optimism) for name, run in known
-    )
+    results = tuple(_take_off(_compare(name, run, mine, goal), optimism) for name, run in known)
     blind = [one for one in results if one.name in BLIND]
     best = max(blind, key=lambda one: goal.metric.rank(one.estimate.value), default=None)
     sham_cells = runs[SHAM].predictions if SHAM in runs and _is_whole(runs[SHAM]) else None
@@ -177,6 +177,7 @@ def judge_controls(verdict: Verdict, selection: Selection | None = None) -> Cont
         sham=sham,
         excess=excess,
         optimism=optimism,
+        shuffles=judge_shuffles(_list_shuffles(beside, winner), goal.metric, chance, winner.value),
         failed=failed,
         reason="unclear",
     )
@@ -193,6 +194,14 @@ def measure_chance(predictions: Predictions, metric: Metric) -> float:
 
 def _is_usable(run: RunRecord) -> bool:
     return run.kind == CONTROL and run.state == "finished" and run.predictions is not None
+
+
+def _list_shuffles(beside: Sequence[RunRecord], winner: Row) -> list[RunRecord]:
+    """List the trainings on shuffled labels, the latest of each shuffle."""
+    of_winner = [run for run in beside if run.control == SHUFFLED and _is_of(run, winner)]
+    return list(
+        {(run.config.get("seed"), run.config.get(SPLIT)): run for run in of_winner}.values()
+    )
 
 
 def _is_whole(run: RunRecord) -> bool:
@@ -220,9 +229,7 @@ def _list_failed(
     return tuple(run for name, run in tried.items() if name not in done)
 
 
-def _compare(
-    name: str, run: RunRecord, mine: Predictions | None, goal: Goal, chance: float | None
-) -> ControlResult:
+def _compare(name: str, run: RunRecord, mine: Predictions | None, goal: Goal) -> ControlResult:
     assert run.predictions is not None  # `_is_usable` has looked
     estimate, _ = estimate_predictions([run.predictions], goal.metric, goal.level)
     lead, interval = None, None
@@ -235,7 +242,7 @@ def _compare(
         interval = find_interval(
             resample_difference(best, other, wells), lead, goal.level, wells.unit
         )
-    return ControlResult(name, run, estimate, lead, interval, _beats(estimate, chance, goal.metric))
+    return ControlResult(name, run, estimate, lead, interval)
 
 
 def _take_off(found: ControlResult, optimism: float) -> ControlResult:
@@ -245,14 +252,6 @@ def _take_off(found: ControlResult, optimism: float) -> ControlResult:
         return found
     shifted = replace(interval, low=interval.low - optimism, high=interval.high - optimism)
     return replace(found, lead=found.lead - optimism, lead_interval=shifted)
-
-
-def _beats(estimate: Estimate, chance: float | None, metric: Metric) -> bool:
-    if chance is None or estimate.interval is None:
-        return False
-    if metric.higher_is_better:
-        return estimate.interval.low > chance
-    return estimate.interval.high < chance
 
 
 def _explain(value: float | None, best: ControlResult | None, chance: float | None) -> float | None:

@@ -15,6 +15,7 @@ from bpsweep.report.statistics.intervals import Interval
 from bpsweep.report.statistics.scores import ACCURACY, METRICS, Metric
 from bpsweep.report.statistics.selection_bias import Selection, TestResult
 from bpsweep.report.statistics.separation import Separation
+from bpsweep.report.statistics.shuffles import MIN_SHUFFLES, Shuffles
 from bpsweep.report.text.grade import explain_missing
 from bpsweep.report.text.numbers import name_chance, name_share, show_value
 from bpsweep.report.text.verdict import name_interval, name_target
@@ -156,9 +157,11 @@ def _blame(controls: ControlsVerdict, goal: Goal) -> str:
 def explain_controls(controls: ControlsVerdict, goal: Goal) -> list[str]:
     """Say what each control scored and what to make of it."""
     lines = []
-    if controls.results:
+    if any(one.name != SHUFFLED for one in controls.results):
         listed = ", ".join(
-            f"{one.words} {show_value(one.estimate.value, goal.metric)}" for one in controls.results
+            f"{one.words} {show_value(one.estimate.value, goal.metric)}"
+            for one in controls.results
+            if one.name != SHUFFLED
         )
         chance = ""
         if controls.chance is not None:
@@ -176,12 +179,8 @@ def explain_controls(controls: ControlsVerdict, goal: Goal) -> list[str]:
             f"Even so, the plate alone gives {name_share(round(controls.explained or 0, 2))} of "
             "its lead over chance."
         )
-    shuffled = next((one for one in controls.results if one.name == SHUFFLED), None)
-    if shuffled is not None and shuffled.above_chance:
-        lines.append(
-            "A model trained on shuffled labels scores above chance: something other than labels "
-            "leads from training to validation cells."
-        )
+    if controls.shuffles is not None:
+        lines.append(_explain_shuffles(controls.shuffles, goal))
     if controls.sham is not None:
         lines.append(_explain_sham(controls.sham))
     lines += [
@@ -189,6 +188,27 @@ def explain_controls(controls: ControlsVerdict, goal: Goal) -> list[str]:
         for run in controls.failed
     ]
     return lines
+
+
+def _explain_shuffles(found: Shuffles, goal: Goal) -> str:
+    """Say what trainings on shuffled labels score, and whether that is above chance."""
+    worst, best = (show_value(value, goal.metric) for value in (found.best[0], found.best[-1]))
+    n = len(found.best)
+    if n < MIN_SHUFFLES:
+        return (
+            f"Trained on shuffled labels of wells it has {best} at the best epoch; whether that is "
+            f"above chance is not known from {n} shuffle{'s' * (n != 1)}."
+        )
+    line = (
+        f"Trained on {n} shuffles of the wells' labels it has {worst} to {best} at the best "
+        f"epochs, {found.n_as_good or 'none'} of them as good as the best configuration"
+    )
+    if found.leads_around:
+        return (
+            f"{line}; over all epochs they are above chance, so something other than labels leads "
+            "from training to validation cells."
+        )
+    return f"{line}; over all epochs they are not above chance."
 
 
 def _explain_sham(sham: Separation) -> str:

@@ -10,6 +10,7 @@ from bpsweep.report.statistics.importance import Importance
 from bpsweep.report.statistics.intervals import list_ends
 from bpsweep.report.statistics.selection_bias import Selection, TestResult
 from bpsweep.report.statistics.separation import Separation
+from bpsweep.report.statistics.shuffles import Shuffles
 from bpsweep.report.statistics.well_votes import WellVotes
 from bpsweep.report.text.evidence import (
     explain_controls,
@@ -118,6 +119,7 @@ def _list_controls(found: ControlsVerdict) -> dict[str, Any]:
         "explained_by_plate": found.explained,
         "irradiated_auc": _list_separation(found.irradiated),
         "sham_auc": _list_separation(found.sham),
+        "shuffles": _list_shuffles(found.shuffles),
         "excess_over_sham": _list_excess(found.excess),
         "runs": [
             {
@@ -134,6 +136,17 @@ def _list_controls(found: ControlsVerdict) -> dict[str, Any]:
         "failed": [
             {"control": run.control, "run": run.id, "error": run.error} for run in found.failed
         ],
+    }
+
+
+def _list_shuffles(found: Shuffles | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "best": list(found.best),
+        "means_over_epochs": list(found.means),
+        "probability": found.probability,
+        "n_as_good": found.n_as_good,
     }
 
 
