@@ -37,7 +37,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("pictures drawn", trial, "draw_samples"),
     ("pictures sent", TrackedRun, "log_results"),
     ("predictions sent", TrackedRun, "save_predictions"),
-    ("weights written", trial, "save_file"),
+    ("weights written", trial.safetensors, "save"),
     ("artifact sent", TrackedRun, "save_artifact"),
     ("end at W&B", TrackedRun, "close"),
 )

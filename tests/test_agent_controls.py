@@ -9,7 +9,7 @@ import torch
 
 from bpsweep.agent.config import RunConfig
 from bpsweep.agent.errors import ConfigError
-from bpsweep.agent.runs.trial import describe_provenance, locate_predictions
+from bpsweep.agent.runs.describe import describe_provenance, locate_predictions
 from bpsweep.agent.training.control_engines import build_control_engine, count_levels
 from bpsweep.agent.training.engine import build_engine
 from bpsweep.agent.training.inputs import Inputs, load_inputs

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bpsweep.agent.config import RunConfig
-from bpsweep.agent.runs.trial import Trial, describe_provenance
+from bpsweep.agent.runs.describe import describe_provenance
+from bpsweep.agent.runs.trial import Trial
 from bpsweep.agent.sweep.progress import describe_end
 from bpsweep.agent.tracking.sweeps import RunProgress
 from bpsweep.agent.training.inputs import load_inputs

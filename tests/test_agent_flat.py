@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpsweep.agent.config import RunConfig
+from bpsweep.agent.runs.describe import describe_start
 from bpsweep.agent.runs.pictures import Decided, draw_samples
-from bpsweep.agent.runs.trial import describe_start
 from bpsweep.agent.training.control_engines import HistogramEngine
 from bpsweep.agent.training.inputs import Inputs, load_inputs
 from bpsweep.agent.training.loop import train

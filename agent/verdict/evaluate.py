@@ -6,7 +6,7 @@ from typing import Final
 from bpsweep.agent import home
 from bpsweep.agent.config import RunConfig
 from bpsweep.agent.errors import ConfigError
-from bpsweep.agent.runs.trial import describe_provenance, locate_predictions
+from bpsweep.agent.runs.describe import describe_provenance, locate_predictions
 from bpsweep.agent.tracking.run import TrackedRun
 from bpsweep.agent.training.engine import is_exclusive
 from bpsweep.agent.training.inputs import Inputs, load_inputs
