@@ -22,6 +22,7 @@ NAMES = (
     "step",
     "published",
     "sweep",
+    "trajectories",
     "run_cost",
     "sklearn_mlp",
     "scaling",

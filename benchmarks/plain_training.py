@@ -42,6 +42,7 @@ def train_plainly(
     weight_decay: float,
     n_epochs: int,
     report: Callable[[int, float], None],
+    batch_size: int = BATCH_SIZE,
 ) -> float:
     """Train once; report every epoch's validation accuracy, return the best."""
     torch.manual_seed(42)
@@ -49,7 +50,7 @@ def train_plainly(
     for name in ("train", "val"):
         images = torch.from_numpy(np.load(folder / f"{name}-images.npy"))
         labels = torch.from_numpy(np.load(folder / f"{name}-labels.npy"))
-        loaders[name] = DataLoader(TensorDataset(images, labels), BATCH_SIZE, name == "train")
+        loaders[name] = DataLoader(TensorDataset(images, labels), batch_size, name == "train")
     model = PlainLeNet5(images.shape[-1], 2)
     optimizer = torch.optim.Adam(model.parameters(), learning_rate, weight_decay=weight_decay)
     best = 0.0

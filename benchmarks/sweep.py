@@ -15,6 +15,7 @@ import argparse
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,8 +104,14 @@ def run_command(command: list[str], home: Path) -> tuple[float, str]:
     return time_call(run), said
 
 
+def forget_trainings(home: Path) -> None:
+    """Remove what an earlier turn has trained: it would be taken over."""
+    shutil.rmtree(home / "trajectories", ignore_errors=True)
+
+
 def run_warm(file: Path, images: Path, work_dir: Path, n_agents: int) -> float:
     """Seconds of `bpsweep run`."""
+    forget_trainings(work_dir / "home-warm")
     where = ["--data-dir", str(images), "--agents", str(n_agents), "--no-controls"]
     taken_s, said = run_command(
         ["-m", "bpsweep.agent.command.main", "run", str(file), *where], work_dir / "home-warm"
@@ -115,6 +122,7 @@ def run_warm(file: Path, images: Path, work_dir: Path, n_agents: int) -> float:
 
 def run_stock(file: Path, images: Path, work_dir: Path, n_agents: int) -> float:
     """Seconds of the same by stock agents."""
+    forget_trainings(work_dir / "home-stock")
     script = str(HERE / "sweep_stock.py")
     taken_s, said = run_command(
         [script, str(file), str(images), str(n_agents)], work_dir / "home-stock"

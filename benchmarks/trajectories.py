@@ -1,6 +1,7 @@
 """What kept trainings save, and what keeping costs: whole sweeps, runs, epochs.
 
-    python benchmarks/trajectories.py [--turns 5] [--quick] [--only grid again killed cost twelve]
+    BENCH_ONLY="cost killed grid again twelve others" \
+        python benchmarks/trajectories.py [--turns 5] [--quick]
 
 The grid: LeNet-5 at 64 px, three batch sizes, three learning rates, 5, 10 and 15 epochs, 27 runs by
 `bpsweep run` with its embedded server, start to report; every turn begins with nothing kept.
@@ -8,7 +9,7 @@ The grid: LeNet-5 at 64 px, three batch sizes, three learning rates, 5, 10 and 1
 `killed` is one run ended at nine tenths of its epochs, and made again to its end. `cost` is an
 epoch with and without being kept, in one process by one thread. `twelve` is the sweep of sweep.py,
 in which nothing can be shared. `others` is the grid by Optuna and by Ray Tune, plain torch and
-DataLoader (half an hour a turn).
+DataLoader. They take half an hour a turn, and are measured when BENCH_ONLY names them.
 """
 
 import argparse
@@ -159,7 +160,7 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
     """All that was asked for, one after the other."""
     images = make_images(arguments.work_dir, 1200 if arguments.quick else N_IMAGES)
     work_dir, n_turns = arguments.work_dir, arguments.turns
-    wanted = os.environ.get("BENCH_ONLY", "cost killed grid again twelve others").split()
+    wanted = os.environ.get("BENCH_ONLY", "cost killed grid again twelve").split()
     torch.set_num_threads(1)
     keep_freed_memory()
     rows: list[Row] = []

@@ -169,7 +169,9 @@ def test_counts_above_32767_stay_what_they_are_on_a_device(load, monkeypatch) ->
 
 def test_an_error_ends_every_member_with_its_reason(load, monkeypatch) -> None:
     monkeypatch.setenv("BPSWEEP_DEVICE", "cpu")
-    monkeypatch.setattr("bpsweep.agent.training.group.is_faster_stacked", lambda members: True)
+    monkeypatch.setattr(
+        "bpsweep.agent.training.group.is_faster_stacked", lambda members, device: True
+    )
     calls = []
 
     def fail(members, device, first):
@@ -189,12 +191,26 @@ def test_a_cpu_stacks_only_what_sees_the_same_images(load, monkeypatch) -> None:
     monkeypatch.setattr("bpsweep.agent.training.stack._time_stacked", lambda members: 0.0)
     alike = [load(model="mlp", learning_rate=rate)[0] for rate in (1e-3, 1e-4)]
     own = [load(model="mlp", seed=seed)[0] for seed in (1, 2)]
-    assert is_faster_stacked(alike)
-    assert not is_faster_stacked(own)
-    assert not is_faster_stacked(alike[:1])
+    assert is_faster_stacked(alike, CPU)
+    assert not is_faster_stacked(own, CPU)
+    assert not is_faster_stacked(alike[:1], CPU)
 
 
 def test_a_device_that_is_not_there_is_named(monkeypatch) -> None:
     monkeypatch.setenv("BPSWEEP_DEVICE", "abacus")
     with pytest.raises(ConfigError, match="BPSWEEP_DEVICE='abacus' cannot be used"):
         choose_device()
+
+
+def test_a_gpu_gets_stacks_where_they_were_faster(load) -> None:
+    gpu = torch.device("cuda")
+
+    def is_faster(n_members: int, **changes) -> bool:
+        members = [load(seed=seed)[0] for seed in range(n_members)]
+        for member in members:
+            member.config = member.config.model_copy(update=changes)
+        return is_faster_stacked(members, gpu)
+
+    assert is_faster(4, image_size=64) and is_faster(16, image_size=200)
+    assert not is_faster(4, image_size=200), "0.87 times as fast on an H200"
+    assert is_faster(4, image_size=200, model="mlp")

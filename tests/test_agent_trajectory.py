@@ -136,7 +136,7 @@ def test_runs_of_fewer_and_of_more_epochs_share_what_they_train(
 def test_a_stack_takes_over_and_keeps_as_its_members_would(
     train, model: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(group_module, "is_faster_stacked", lambda members: True)
+    monkeypatch.setattr(group_module, "is_faster_stacked", lambda members, device: True)
     rates = [{"model": model, "learning_rate": rate} for rate in (1e-3, 3e-3)]
     whole = train(*({**rate, "epochs": 4} for rate in rates), keep=False)
     short = train(*({**rate, "epochs": 2} for rate in rates))

@@ -34,15 +34,19 @@ def train_group(members: Sequence[Member]) -> Iterator[tuple[int, Outcome]]:
     fits = group_runs([member.config for member in members]) == [list(range(len(members)))]
     first = members[0].config
     is_stackable = fits and first.model in STACKABLE and first.control not in OF_NO_NETWORK
-    if is_stackable and (device.type != "cpu" or _is_faster_stacked(members)):
+    if is_stackable and _is_faster_stacked(members, device):
         yield from _train_together(members, device, store)
+    elif is_stackable and device.type != "cpu":  # a network by itself is a stack of one there
+        for i, member in enumerate(members):
+            for _, outcome in _train_together([member], device, store):
+                yield i, outcome
     else:
         yield from ((i, train_alone(member, store)) for i, member in enumerate(members))
 
 
-def _is_faster_stacked(members: Sequence[Member]) -> bool:
+def _is_faster_stacked(members: Sequence[Member], device: torch.device) -> bool:
     with at_work():
-        return is_faster_stacked(members)
+        return is_faster_stacked(members, device)
 
 
 def train_alone(member: Member, store: TrajectoryStore | None = None) -> Outcome:

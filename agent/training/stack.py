@@ -19,6 +19,8 @@ N_TIMED = 5
 """Steps of the trial by which a CPU's stacks are judged."""
 GAIN = 1.1
 """How much faster a stack must be there."""
+LARGEST_SMALL_IMAGE, MIN_LARGE_MEMBERS = 128, 16
+"""Up to which side in pixels a GPU gains by any stack, and from how many members above it."""
 
 
 def train_stack(
@@ -102,7 +104,24 @@ def _finish_epoch(
     return member.end(interrupted=True) if member.must_stop() else None
 
 
-def is_faster_stacked(members: Sequence[Member]) -> bool:
+def is_faster_stacked(members: Sequence[Member], device: torch.device) -> bool:
+    """Tell whether some runs train faster as a stack than one after the other on a device."""
+    return is_faster_on_cpu(members) if device.type == "cpu" else is_faster_on_gpu(members)
+
+
+def is_faster_on_gpu(members: Sequence[Member]) -> bool:
+    """Tell whether some runs train faster as a stack on a GPU, by what was measured on one.
+
+    One LeNet-5 of large images keeps a GPU at work by itself, so that few of them together are
+    slower (H200, 200 px: 4 as a stack 0.87 times as fast, 16 1.11 times; 64 px: 4 1.8 times; see
+    benchmarks/RESULTS.md). An MLP never does.
+    """
+    config = members[0].config
+    is_small = config.model != "lenet5" or config.image_size <= LARGEST_SMALL_IMAGE
+    return is_small or len(members) >= MIN_LARGE_MEMBERS
+
+
+def is_faster_on_cpu(members: Sequence[Member]) -> bool:
     """Tell whether some runs train faster as a stack on this CPU.
 
     LeNet-5's compiled step is made for one network and is several times as fast as a stack, and
