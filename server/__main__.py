@@ -214,9 +214,12 @@ class _Server(uvicorn.Server):
 
 def describe_start(settings: Settings, url: str, key: str) -> str:
     """Return what the user needs: the address, the page, the lines to export."""
+    serving = f"Serving {settings.store} at {url}"
+    if settings.while_used:  # started by a command, whose log is no place for a key
+        return serving
     return "\n".join(
         [
-            f"Serving {settings.store} at {url}",
+            serving,
             f"Page: {url}/ (log in with the API key)",
             "",
             f"export WANDB_BASE_URL={url}",

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import psutil
 
-from bpsweep.agent.tracking.variables import drop_inherited
+from bpsweep.agent.tracking.variables import drop_inherited, hide_key
 from bpsweep.data.folders import count_cpus
 
 PATIENCE_S = 5.0
@@ -61,6 +61,7 @@ class AgentGroup:
         self._environment = dict(os.environ)
         drop_inherited(self._environment)
         self.log_paths: list[Path] = []
+        self._key: str | None = None
         self._start()
 
     def _start(self) -> None:
@@ -90,7 +91,7 @@ class AgentGroup:
         texts = [self._said.read().decode(errors="replace")]
         texts += [path.read_text(errors="replace") for path in self.log_paths if path.exists()]
         lines = [line for text in texts for line in text.splitlines()[-N_LAST_LINES:]]
-        return "\n".join(line for line in lines if line.strip())
+        return hide_key("\n".join(line for line in lines if line.strip()), self._key)
 
     def start_again(self) -> None:
         """End what is left of workers whose foreman has died, and start another one."""
@@ -113,6 +114,7 @@ class AgentGroup:
     def begin(self, order: Order) -> None:
         """Have a sweep worked on."""
         self.log_paths = [Path(path) for path in order.log_paths]
+        self._key = order.environment.get("WANDB_API_KEY")
         assert self._foreman.stdin is not None
         self._has_begun = True
         with contextlib.suppress(BrokenPipeError):  # it has died: `died` says so

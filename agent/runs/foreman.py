@@ -34,6 +34,7 @@ from bpsweep.agent.runs.log import log_to
 from bpsweep.agent.runs.pictures import draw_confusion
 from bpsweep.agent.runs.worker import run_worker
 from bpsweep.agent.tracking.late import load_late_parts
+from bpsweep.agent.tracking.variables import adopt
 from bpsweep.agent.training.warm_inputs import WarmInputs
 from bpsweep.data.errors import DataError
 from bpsweep.report.statistics.confusion import count_confusion
@@ -166,7 +167,7 @@ def read_order() -> Order | None:
             return None
         line += more
     order = Order(**json.loads(line))
-    os.environ.update(order.environment)
+    adopt(os.environ, order.environment)
     return order
 
 

@@ -26,7 +26,7 @@ from bpsweep.agent.runs.log import log_to
 from bpsweep.agent.runs.trial import InputsLoader, Trial
 from bpsweep.agent.tracking.run import RunSpec
 from bpsweep.agent.tracking.trouble import renew_service
-from bpsweep.agent.tracking.variables import drop_inherited
+from bpsweep.agent.tracking.variables import adopt
 from bpsweep.agent.training.epochs import EpochResult, Question
 from bpsweep.agent.training.memory import keep_freed_memory
 from bpsweep.agent.training.warm_inputs import WarmInputs
@@ -214,8 +214,7 @@ def _work(
     signal.signal(signal.SIGTERM, lambda *_: leaving.set())
     _end_with_parent()
     log_to(log_path)
-    os.environ.update(environment)
-    drop_inherited(os.environ)
+    adopt(os.environ, environment)
     import torch  # noqa: PLC0415  # after the environment, which names its threads
 
     torch.set_num_threads(n_threads)

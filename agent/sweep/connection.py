@@ -8,7 +8,7 @@ from rich.console import Console
 
 from bpsweep.agent import home
 from bpsweep.agent.sweep.local_server import ServerAddress, named_server, starting_server
-from bpsweep.agent.tracking.variables import drop_inherited, list_set_aside
+from bpsweep.agent.tracking.variables import adopt, list_set_aside
 
 
 def start_server(stack: ExitStack, console: Console) -> Callable[[], ServerAddress]:
@@ -47,8 +47,7 @@ def enter_server(
     if server.embedded:
         for sentence in list_set_aside():
             console.print(sentence, highlight=False)
-    drop_inherited(os.environ)
-    os.environ.update(server.environment)
+    adopt(os.environ, server.environment)
     return server
 
 

@@ -21,7 +21,7 @@ from bpsweep.agent.errors import ServerError
 from bpsweep.agent.presence import count_present, stay_present, take_turn
 from bpsweep.agent.tracking.address import CLOUD_URL, answers, ask
 from bpsweep.agent.tracking.proof import MUST_PROVE, describe_stranger, is_proven
-from bpsweep.agent.tracking.variables import point_at_loopback
+from bpsweep.agent.tracking.variables import CONFIG_DIR, hide_key, point_at_loopback
 from bpsweep.report.disk import find_trouble
 
 Tell = Callable[[str], None]
@@ -70,6 +70,7 @@ def find_server(store: Path) -> ServerAddress | None:
         "WANDB_BASE_URL": url,
         "WANDB_API_KEY": key,
         MUST_PROVE: "1",
+        CONFIG_DIR: str(store / "client"),
         "WANDB_ENTITY": entity,
         "WANDB_PROJECT": os.environ.get("WANDB_PROJECT", "bpsweep"),
     }
@@ -164,7 +165,8 @@ class _Keeper:
         )
 
     def _read_last_words(self) -> str:
-        return " / ".join(read_last_lines(self._store / "server.log"))
+        lines = read_last_lines(self._store / "server.log")
+        return hide_key(" / ".join(lines), _read_key(self._store))
 
     def _describe_stranger(self) -> str:
         """Say it where something answers at the address that the store remembers."""

@@ -21,7 +21,7 @@ from bpsweep.agent.sweep.room_watch import RoomWatch
 from bpsweep.agent.sweep.server_calls import retry_sweep
 from bpsweep.agent.tracking.address import wait_for_server
 from bpsweep.agent.tracking.sweeps import SweepProgress, create_sweep, watch_sweep
-from bpsweep.agent.tracking.variables import drop_inherited
+from bpsweep.agent.tracking.variables import adopt
 from bpsweep.agent.training.inputs import MAX_REJECTED
 from bpsweep.agent.training.warm_inputs import N_KEPT, OF_INPUTS
 from bpsweep.data.folders import write_whole
@@ -73,8 +73,8 @@ class SweepJob:
     def scheduler_environment(self) -> dict[str, str]:
         """All variables for a local scheduler, which has a helper of the client's of its own."""
         kept = dict(os.environ)
-        drop_inherited(kept)
-        return {**kept, **self.environment}
+        adopt(kept, self.environment)
+        return kept
 
 
 def open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
