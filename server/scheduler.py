@@ -5,6 +5,7 @@ write transaction only if the search has not moved since.
 """
 
 import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,12 @@ REDELIVERY_S = 4.0
 # A run asked to stop gets this long to end by itself before its agent sends SIGTERM.
 STOP_GRACE_S = 10.0
 MAX_CLAIM_TRIES = 20
+NEVER_REPORTED = (
+    "the program ended, and this server never heard of it: it failed before it called wandb.init, "
+    "or W&B is switched off where it ran (`wandb offline`, WANDB_MODE), or a proxy stands between; "
+    "`bpsweep serve` prints what to export"
+)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -126,8 +133,8 @@ class Scheduler:
             and time.time() - (trial["delivered_at"] or 0.0) > REDELIVERY_S
         )
         if got_it:
-            reason = "the program ended before it called wandb.init"
-            leases.crash_run(db, run, reason, max_attempts=self.max_attempts)
+            leases.crash_run(db, run, NEVER_REPORTED, max_attempts=self.max_attempts)
+            logger.warning("run %s of sweep %s: %s", run["name"], sweep["name"], NEVER_REPORTED)
             return None
         if sweep["state"] not in sweeps.ENDED:
             return self._deliver(db, run, trial, sweep)
