@@ -8,9 +8,11 @@ from typing import Any, TypeGuard
 from bpsweep.report import metrics
 from bpsweep.report.predictions import Predictions
 
-TRAIN, CONTROL, REPLICATE, TEST = "train", "control", "replicate", "test"
-"""What a run is for, as its job type at W&B says; controls, replicates and the evaluation on the
-test part stand beside a sweep in the group named after it."""
+TRAIN, CONTROL, REPLICATE, TEST, DOSE = "train", "control", "replicate", "test", "dose"
+"""What a run is for, as its job type at W&B says; controls, replicates, the evaluation on the test
+part and the application to other doses stand beside a sweep in the group named after it."""
+EVALUATED = "evaluated_run"
+"""Where a run's provenance says which run it evaluates, without training anything."""
 SPLIT = "split"
 """The setting that says how validation cells are held out."""
 ONE_CLASS, DIAGNOSIS = "one_class", "diagnosis"
@@ -31,9 +33,9 @@ class RunRecord:
         config: Every setting by name, and `provenance`.
         history: One mapping an epoch: metric name to value.
         error: Why it failed, where it says.
-        kind: What the run is for: TRAIN (one of the sweep's own), CONTROL, REPLICATE or TEST.
-        predictions: What its best epoch says of every validation cell (of every test cell for
-            TEST); None where it was not read or not kept.
+        kind: What the run is for: TRAIN (one of the sweep's own) or one of the others.
+        predictions: What its best epoch says of every validation cell (for TEST of every test cell,
+            for DOSE of those of plates not trained on); None where it was not read or not kept.
         folds: Where it stands for the runs of one configuration on all folds of the data, these.
         one_class: The class that its best epoch names for every cell, where its summary says so.
     """

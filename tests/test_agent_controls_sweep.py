@@ -178,6 +178,16 @@ def test_a_sweep_over_folds_of_plates_has_one_verdict_and_an_excess(tmp_path: Pa
     assert len(excess["irradiated"]["plates"]) == 11
     assert excess["sham"]["n_plates"] == {"Fe": 3, "X-ray": 3}
     assert "Grade " in done.stdout and "its unit the plate" in " ".join(done.stdout.split())
+    sweep = find_sweep_path(done.stdout)
+    done = run_bpsweep("dose", sweep, environment=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    response = read_report(sweep, tmp_path, environment)["dose"]
+    assert {(well["particle"], well["dose_gy"]) for well in response["wells"]} == {
+        *(("Fe", dose) for dose in (0.0, 0.3, 0.82)),
+        *(("X-ray", dose) for dose in (0.0, 0.1, 1.0)),
+    }
+    done = run_bpsweep("dose", sweep, environment=environment)
+    assert done.stdout.count("there already") == 3
 
 
 @pytest.mark.slow

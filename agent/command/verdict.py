@@ -1,4 +1,4 @@
-"""`bpsweep report`, `controls`, `replicate`, `evaluate`, `compare`: what a sweep is worth."""
+"""What a sweep is worth: `bpsweep report`, `controls`, `replicate`, `evaluate`, `dose`, ..."""
 
 import json
 import os
@@ -149,6 +149,23 @@ def evaluate(
         weights = fetch_weights(record.path, winner.id)
         os.environ["WANDB_DIR"] = str(home.home())
         evaluate_winner(record, winner, settings, weights, home.data_dir(data_dir))
+        print_verdict(sweep, target, console)
+
+
+@app.command()
+def dose(sweep: Sweep, data_dir: DataDir = None, target: Target = None) -> None:
+    """Apply the winner, as trained, to plates of every dose: does its score rise with dose?
+
+    Only plates that it was not trained on count. The page of `bpsweep report --html` draws every
+    well.
+    """
+    from bpsweep.agent.verdict.dose import apply_to_doses
+    from bpsweep.agent.verdict.judge import judge_sweep, print_verdict
+
+    console = Console()
+    with open_server(console):
+        os.environ["WANDB_DIR"] = str(home.home())
+        apply_to_doses(judge_sweep(sweep, target), home.data_dir(data_dir), console)
         print_verdict(sweep, target, console)
 
 

@@ -18,6 +18,7 @@ from bpsweep.report import metrics
 from bpsweep.report.predictions import FILE_NAME, Predictions, read_predictions
 from bpsweep.report.records import (
     CONTROL,
+    DOSE,
     ONE_CLASS,
     REPLICATE,
     TEST,
@@ -27,7 +28,7 @@ from bpsweep.report.records import (
     swept_names,
 )
 
-BESIDE = (CONTROL, REPLICATE, TEST)
+BESIDE = (CONTROL, REPLICATE, TEST, DOSE)
 """The kinds of runs that stand beside a sweep."""
 N_READERS = 8
 """Runs read at once: each costs a few answers of the server, and they wait, they do not work."""

@@ -1,7 +1,6 @@
 """The winner on the part of the data that nothing has looked at, once."""
 
 from pathlib import Path
-from typing import Final
 
 from bpsweep.agent import home
 from bpsweep.agent.config import RunConfig
@@ -16,10 +15,7 @@ from bpsweep.agent.verdict.controls import check_data, make_spec, read_settings
 from bpsweep.data.loader import Loader, LoaderSettings
 from bpsweep.report import metrics
 from bpsweep.report.predictions import Predictions
-from bpsweep.report.records import TEST, RunRecord, SweepRecord
-
-EVALUATED: Final = "evaluated_run"
-"""Where a run's provenance says which run it evaluates."""
+from bpsweep.report.records import EVALUATED, TEST, RunRecord, SweepRecord
 
 
 def check_unused(sweep: SweepRecord, winner: RunRecord, *, again: bool) -> RunConfig:

@@ -22,6 +22,7 @@ from bpsweep.report.figures.palette import TEMPLATES
 from bpsweep.report.page.cells import GROUP_TITLES, CellPicture
 from bpsweep.report.page.compare import build_comparison
 from bpsweep.report.page.controls import build_controls
+from bpsweep.report.page.dose import build_dose
 from bpsweep.report.page.sections import Section
 from bpsweep.report.page.verdict import (
     build_curves,
@@ -100,6 +101,7 @@ def build_sections(assessment: Assessment, extras: Extras) -> list[Section]:
         build_settings(verdict),
         build_importance(verdict, assessment.importance),
         build_controls(verdict, assessment.controls),
+        build_dose(verdict, assessment.dose),
         build_mistakes(verdict, assessment.test),
         build_breakdown(verdict, extras.foci),
         build_cells(verdict, extras.cells),

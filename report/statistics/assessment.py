@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bpsweep.report.statistics.controls import ControlsVerdict, judge_controls
+from bpsweep.report.statistics.dose import DoseResponse, read_dose
 from bpsweep.report.statistics.estimates import find_predictions
 from bpsweep.report.statistics.excess import PlateScores, score_plates
 from bpsweep.report.statistics.grade import Grade, find_grade
@@ -29,6 +30,7 @@ class Assessment:
         grade: How much has been shown.
         plates: The best configuration on plates that it was not trained on; None where it was.
         wells: How many wells it names right; None where it kept no predictions.
+        dose: How its score goes with dose and hours; None where it was not applied to others.
         importance: Which setting mattered; None where it cannot be said.
     """
 
@@ -39,6 +41,7 @@ class Assessment:
     grade: Grade
     plates: PlateScores | None
     wells: WellVotes | None
+    dose: DoseResponse | None
     importance: Importance | None
 
 
@@ -46,14 +49,16 @@ def assess(verdict: Verdict) -> Assessment:
     """Assess a sweep whose configurations have been judged; a second or two for 27 runs."""
     selection = correct_selection(verdict)
     controls = judge_controls(verdict, selection)
+    dose = read_dose(verdict)
     mine, level = find_predictions(verdict.best.run), verdict.goal.level
     return Assessment(
         verdict=verdict,
         selection=selection,
         test=read_test(verdict),
         controls=controls,
-        grade=find_grade(verdict, controls),
+        grade=find_grade(verdict, controls, rises=dose is not None and dose.rises),
         plates=None if mine is None else score_plates(mine, mine.doses_gy >= 0, level),
         wells=None if mine is None else count_wells(mine, level),
+        dose=dose,
         importance=weigh_parameters(verdict.sweep, verdict.goal),
     )

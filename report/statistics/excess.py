@@ -67,12 +67,14 @@ class Excess:
 
     Args:
         irradiated, sham: The two scores.
-        value: The first less the second, or less chance where the second is below that.
+        optimism: What the choice of the configuration among many gave the first.
+        value: The first less that, less the second or chance, whichever is more.
         interval: Of the value, its unit the plate.
     """
 
     irradiated: PlateScores
     sham: PlateScores
+    optimism: float
     value: float
     interval: Interval
 
@@ -188,4 +190,5 @@ def measure_excess(
         variances.sum() ** 2 / (variances**2 / np.array([irradiated.freedom, beside.freedom])).sum()
     )
     half = float(student.ppf((1 + level) / 2, freedom) * np.sqrt(variances.sum()))
-    return Excess(irradiated, beside, value, Interval(value - half, value + half, level, "plates"))
+    interval = Interval(value - half, value + half, level, "plates")
+    return Excess(irradiated, beside, optimism, value, interval)

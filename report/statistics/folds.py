@@ -16,7 +16,7 @@ import numpy as np
 from bpsweep.report import metrics
 from bpsweep.report.identity import name_configuration
 from bpsweep.report.predictions import PER_CELL, Predictions
-from bpsweep.report.records import SPLIT, RunRecord, SweepRecord
+from bpsweep.report.records import EVALUATED, SPLIT, RunRecord, SweepRecord
 
 _FOLD: Final = re.compile(r"((?:plate-)?fold)-(\d+)-of-(\d+)")
 _FURTHEST: Final = ("finished", "running", "preempted", "killed", "crashed", "failed")
@@ -86,7 +86,7 @@ def _name_group(run: RunRecord) -> str:
     if match is None:
         return run.id
     same = {key: run.config[key] for key in run.config if key not in (SPLIT, "provenance")}
-    evaluated = run.provenance.get("evaluated_run")
+    evaluated = run.provenance.get(EVALUATED)
     return name_configuration([run.kind, match[1], match[3], evaluated, same])
 
 

@@ -1,7 +1,9 @@
 """The grade of a verdict, plates and wells, in sentences."""
 
+from typing import Final
+
 from bpsweep.report.statistics.controls import ControlsVerdict
-from bpsweep.report.statistics.excess import Excess, PlateScores
+from bpsweep.report.statistics.excess import CHANCE, Excess, PlateScores
 from bpsweep.report.statistics.grade import GRADES, Grade
 from bpsweep.report.statistics.intervals import Interval
 from bpsweep.report.statistics.verdict import Verdict
@@ -9,6 +11,8 @@ from bpsweep.report.statistics.well_votes import Vote, WellVotes
 from bpsweep.report.statistics.wells import FEW_PLATES
 from bpsweep.report.text.numbers import name_share
 from bpsweep.report.text.verdict import count
+
+_SHOWN: Final = 0.0005  # of a share, from which a correction is worth a word
 
 
 def name_grade(grade: Grade, verdict: Verdict) -> str:
@@ -24,13 +28,16 @@ def explain_excess(excess: Excess) -> str:
     irradiated, sham = excess.irradiated, excess.sham
     claim = "is what radiation can claim" if excess.is_above else "may be nothing"
     few = _name_few(irradiated, sham)
+    less = ""
+    if excess.optimism >= _SHOWN:
+        less = f", less {_name_points(excess.optimism)} for the choice of the best of many"
     return (
         f"On held-out plates the particle is named right in {irradiated.mean:.1%} of irradiated "
         f"cells ({_count_plates(irradiated)}) and in {sham.mean:.1%} of unirradiated ones by the "
         f"same design ({_count_plates(sham)}): {_name_points(excess.value)} beyond "
-        f"{'these' if sham.mean > 0.5 else 'chance'} ({_name_ends(excess.interval)}, its "
-        f"unit the plate{few}). That {claim}, as far as the two campaigns differ alike with and "
-        "without radiation."
+        f"{'these' if sham.mean > CHANCE else 'chance'}{less} ({_name_ends(excess.interval)}, "
+        f"its unit the plate{few}). That {claim}, as far as the two campaigns differ alike with "
+        "and without radiation."
     )
 
 

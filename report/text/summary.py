@@ -1,9 +1,11 @@
 """An assessment in sentences and as plain values: what terminal, JSON file and page show."""
 
+from dataclasses import asdict
 from typing import Any
 
 from bpsweep.report.statistics.assessment import Assessment
 from bpsweep.report.statistics.controls import ControlsVerdict
+from bpsweep.report.statistics.dose import DoseResponse
 from bpsweep.report.statistics.excess import Excess, PlateScores
 from bpsweep.report.statistics.grade import GRADES
 from bpsweep.report.statistics.importance import Importance
@@ -12,6 +14,7 @@ from bpsweep.report.statistics.selection_bias import Selection, TestResult
 from bpsweep.report.statistics.separation import Separation
 from bpsweep.report.statistics.shuffles import Shuffles
 from bpsweep.report.statistics.well_votes import WellVotes
+from bpsweep.report.text.dose import explain_dose
 from bpsweep.report.text.evidence import (
     explain_controls,
     explain_importance,
@@ -49,6 +52,8 @@ def summarize(assessment: Assessment) -> list[str]:
     lines = [f"Audit: {verdict.audit}."] if verdict.audit else []
     lines += [*headline(assessment), *list_notes(assessment)]
     lines += explain_controls(assessment.controls, goal)
+    if assessment.dose is not None:
+        lines += explain_dose(assessment.dose)
     if assessment.importance is not None:
         lines += explain_importance(assessment.importance)
     lines += [*name_troubles(verdict), *name_basis(verdict), *name_unfinished(verdict)]
@@ -80,6 +85,7 @@ def list_assessment(assessment: Assessment) -> dict[str, Any]:
         "wells": _list_wells(assessment.wells),
         "selection": _list_selection(assessment.selection),
         "test": _list_test(assessment.test),
+        "dose": _list_dose(assessment.dose),
         "controls": _list_controls(assessment.controls),
         "importance": _list_importance(assessment.importance),
     }
@@ -136,6 +142,17 @@ def _list_controls(found: ControlsVerdict) -> dict[str, Any]:
         "failed": [
             {"control": run.control, "run": run.id, "error": run.error} for run in found.failed
         ],
+    }
+
+
+def _list_dose(found: DoseResponse | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    trends = {"both": found.doses, **found.particles, "falling_over_hours": found.hours}
+    return {
+        "rises": found.rises,
+        "trends": {name: trend and asdict(trend) for name, trend in trends.items()},
+        "wells": [asdict(well) for well in found.wells],
     }
 
 

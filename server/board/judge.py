@@ -22,6 +22,7 @@ from bpsweep.report.figures.importance import draw_importance, draw_interaction
 from bpsweep.report.predictions import FILE_NAME, Predictions
 from bpsweep.report.records import (
     CONTROL,
+    DOSE,
     ONE_CLASS,
     REPLICATE,
     TEST,
@@ -30,6 +31,7 @@ from bpsweep.report.records import (
     SweepRecord,
 )
 from bpsweep.report.statistics.controls import judge_controls
+from bpsweep.report.statistics.dose import read_dose
 from bpsweep.report.statistics.grade import find_grade
 from bpsweep.report.statistics.importance import weigh_parameters
 from bpsweep.report.statistics.scores import ACCURACY, METRICS
@@ -88,7 +90,8 @@ class Judge:
         except ReportError as error:
             return {"sentences": [], "figures": [], "problem": str(error)}
         controls = judge_controls(verdict, correct_selection(verdict))
-        grade = find_grade(verdict, controls)
+        dose = read_dose(verdict)
+        grade = find_grade(verdict, controls, rises=dose is not None and dose.rises)
         return {
             "grade": grade,
             "sentences": [name_grade(grade, verdict), *describe(verdict)],
@@ -108,7 +111,7 @@ class Judge:
         watched.refresh()
         found = list_watched(self._db, list(watched.entries))
         curves = {key: entry.curves for key, entry in watched.entries.items()}
-        near = {"group": sweep["name"], "jobType": {"$in": [CONTROL, REPLICATE, TEST]}}
+        near = {"group": sweep["name"], "jobType": {"$in": [CONTROL, REPLICATE, TEST, DOSE]}}
         beside = runs.list_runs(self._db, sweep["project_id"], filters=near)
         for run in beside:
             curves[run["id"]] = RunCurves()

@@ -1,0 +1,41 @@
+"""The score over dose and hours, in sentences."""
+
+from bpsweep.report.statistics.dose import LEVEL, DoseResponse, Trend
+
+
+def explain_dose(found: DoseResponse) -> list[str]:
+    """Say whether the score rises with dose within each particle, and falls with hours."""
+    parts = []
+    for particle in found.particles:
+        steps = [(dose, mean) for (of, dose), mean in found.means.items() if of == particle]
+        listed = ", ".join(f"{mean:.2f} at {dose:g} Gy" for dose, mean in steps)
+        parts.append(f"{particle} {listed}")
+    says = "rises with dose" if found.rises else "is not shown to rise with dose"
+    lines = [
+        f"On plates that it was not trained on, the probability of a cell's own particle {says}: "
+        f"{'; '.join(parts)} ({_name_test(found.doses, 'doses')})."
+    ]
+    if found.doses.n_ways * LEVEL < 1:
+        lines.append(
+            "There are too few plates for that to be shown whatever the score: images of more "
+            "doses and hours are needed."
+        )
+    if found.hours is not None:
+        falls = found.hours.strength > 0 and found.hours.probability < LEVEL
+        lines.append(
+            f"Over the hours after irradiation it {'falls' if falls else 'is not shown to fall'}, "
+            f"as repair of foci would let it ({_name_test(found.hours, 'hours')})."
+        )
+    return lines
+
+
+def _name_test(trend: Trend, what: str) -> str:
+    ways = f"all {trend.n_ways:,}" if trend.is_exact else f"{trend.n_ways:,} drawn"
+    return (
+        f"one-sided p {_name_probability(trend.probability)} over {ways} orders of {what} among "
+        "plates"
+    )
+
+
+def _name_probability(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
