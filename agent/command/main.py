@@ -11,6 +11,7 @@ from bpsweep.agent.command import agent, data, doctor, run, server, trajectories
 from bpsweep.agent.errors import AgentError
 from bpsweep.agent.home import named_home
 from bpsweep.agent.interrupt import take_signals_as_ctrl_c
+from bpsweep.agent.scratch import own_scratch
 from bpsweep.data.errors import DataError
 from bpsweep.report.disk import name_trouble
 from bpsweep.report.errors import ReportError
@@ -50,7 +51,8 @@ def main() -> None:
     """Run the command line; errors a user can mend end it with status 2 and one message."""
     take_signals_as_ctrl_c()
     try:
-        app()
+        with own_scratch():
+            app()
     except (AgentError, DataError, ReportError) as error:
         print(f"bpsweep: {error}", file=sys.stderr)
         sys.exit(2)

@@ -19,6 +19,7 @@ import psutil
 
 from bpsweep.agent.errors import ServerError
 from bpsweep.agent.presence import count_present, stay_present, take_turn
+from bpsweep.agent.scratch import leave_scratch
 from bpsweep.agent.tracking.address import CLOUD_URL, answers, ask
 from bpsweep.agent.tracking.proof import MUST_PROVE, describe_stranger, is_proven
 from bpsweep.agent.tracking.variables import CONFIG_DIR, hide_key, point_at_loopback
@@ -139,6 +140,7 @@ class _Keeper:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env=leave_scratch(dict(os.environ)),  # other commands may use it after this one
                 start_new_session=True,
             )
         self._started_s = time.monotonic()
