@@ -132,6 +132,18 @@ def test_shuffles_of_sets_without_effect_raise_few_alarms() -> None:
     assert n_alarms / n_sets >= 0.03, "a test that never says anything would pass too"
 
 
+def test_the_choice_of_the_epoch_does_not_make_sham_cells_told_apart() -> None:
+    sham = make_sham(0.56)
+    said = {}
+    for name, accuracies in (("chosen", [0.49, 0.56, 0.5, 0.49]), ("steady", [0.56] * 4)):
+        epochs = tuple({"epoch": i, "val/accuracy": one} for i, one in enumerate(accuracies))
+        found, goal = judge_beside(replace(sham, history=epochs))
+        assert found.sham is not None and found.sham.interval.low > 0.5
+        said[name] = " ".join(explain_controls(found, goal))
+    assert "cells are told apart" in said["steady"]
+    assert "cells are not shown to be told apart" in said["chosen"]
+
+
 def make_history(epochs: np.ndarray, seed: int) -> RunRecord:
     rows = tuple({"epoch": i + 1, "val/accuracy": float(one)} for i, one in enumerate(epochs))
     return RunRecord(f"s{seed}", f"s{seed}", "finished", {"seed": seed}, rows)

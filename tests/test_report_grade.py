@@ -14,6 +14,7 @@ from report_support import (
     make_run,
     say,
 )
+from scipy.stats import t as student
 from test_report_folds import make_fold_sweep
 
 from bpsweep.report.page.page import write_html
@@ -139,3 +140,16 @@ def test_a_well_that_is_split_in_half_is_not_named_right() -> None:
     p_iron = np.array([0.9, 0.1, 0.1, 0.1], dtype=np.float32)
     said = make_run("r", replace(cells, probabilities=np.stack([p_iron, 1 - p_iron], axis=1)))
     assert count_wells(said.predictions, 0.95).majority.n_right == 1
+
+
+def test_an_interval_over_plates_holds_the_truth_as_often_as_it_says() -> None:
+    """A small version of benchmarks/plate_coverage.py, of 3 plates a particle in 3 folds."""
+    rng = np.random.default_rng(0)
+    particle, fold = np.repeat([0, 1], 3), np.tile([1, 2, 3], 2)
+    sign = np.where(particle == 0, 1, -1)
+    n_held, n_sets = 0, 2000
+    for _ in range(n_sets):
+        leaning = rng.normal(0, 0.2, 3)[fold - 1] * sign
+        mean, error, freedom = fit_mean(0.7 + rng.normal(0, 0.1, 6) + leaning, particle, fold)
+        n_held += abs(mean - 0.7) <= student.ppf(0.975, freedom) * error
+    assert 0.93 < n_held / n_sets < 0.97

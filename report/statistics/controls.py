@@ -17,7 +17,7 @@ from bpsweep.report.statistics.estimates import Estimate, estimate_predictions, 
 from bpsweep.report.statistics.excess import Excess, measure_excess
 from bpsweep.report.statistics.goals import Goal
 from bpsweep.report.statistics.intervals import Interval, find_interval, resample_difference
-from bpsweep.report.statistics.scores import Metric, score_cells, stack_scores
+from bpsweep.report.statistics.scores import ACCURACY, Metric, score_cells, stack_scores
 from bpsweep.report.statistics.selection_bias import Selection
 from bpsweep.report.statistics.separation import Separation, separate_particles
 from bpsweep.report.statistics.shuffles import Shuffles, judge_shuffles
@@ -53,6 +53,7 @@ learn all there is in one epoch, unirradiated cells are a subset of their own.""
 
 _ENDED_BADLY: Final = ("failed", "crashed")
 
+_COIN: Final = 0.5  # AUC of what cannot be told apart
 Reason = Literal["right", "plate", "one class", "unclear", "not run", "no target"]
 
 
@@ -99,6 +100,7 @@ class ControlsVerdict:
         explained: Share of the winner's lead over chance that `best_blind` has too, 0 to 1.
         irradiated: How well the winner tells the particles of irradiated validation cells.
         sham: How well it tells those of unirradiated cells, which no biology tells apart.
+        sham_choice: What the choice of its best epoch, on the cells that it is judged by, gave it.
         excess: What irradiated plates score beyond sham ones; None where not both were held out.
         optimism: What leads and excess are less by, for the winner was chosen and they were not.
         shuffles: Trainings on shuffled labels of wells, all of them; None where there is none.
@@ -118,6 +120,7 @@ class ControlsVerdict:
     explained: float | None
     irradiated: Separation | None
     sham: Separation | None
+    sham_choice: float
     excess: Excess | None
     optimism: float
     shuffles: Shuffles | None
@@ -128,6 +131,14 @@ class ControlsVerdict:
     def right_reason(self) -> bool:
         """Whether the winner reaches the target for the right reason."""
         return self.reason == "right"
+
+    @property
+    def sham_tells_apart(self) -> bool:
+        """Whether sham cells are told apart, with what the choice of the epoch gave taken off."""
+        if self.sham is None:
+            return False
+        ends = self.sham.interval
+        return ends.low - self.sham_choice > _COIN or ends.high < _COIN
 
     @property
     def background(self) -> ControlResult | None:
@@ -175,6 +186,7 @@ def judge_controls(verdict: Verdict, selection: Selection | None = None) -> Cont
         explained=_explain(winner.value, best, chance),
         irradiated=irradiated,
         sham=sham,
+        sham_choice=0.0 if sham is None else measure_epoch_choice(runs[SHAM]),
         excess=excess,
         optimism=optimism,
         shuffles=judge_shuffles(_list_shuffles(beside, winner), goal.metric, chance, winner.value),
@@ -182,6 +194,20 @@ def judge_controls(verdict: Verdict, selection: Selection | None = None) -> Cont
         reason="unclear",
     )
     return replace(found, reason=_find_reason(found, was_tried=bool(failed)))
+
+
+def measure_epoch_choice(run: RunRecord) -> float:
+    """Measure by how much the best epoch is above the mean of the later half of them.
+
+    Where there is nothing to learn all epochs are worth the same, and this is what the choice
+    gave; where there is, later epochs are near the best one, and it is little.
+    """
+    gains = []
+    for one in run.members:
+        values = [float(row[ACCURACY.key]) for row in one.epochs]
+        if values:
+            gains.append(max(values) - float(np.mean(values[len(values) // 2 :])))
+    return float(np.mean(gains)) if gains else 0.0
 
 
 def measure_chance(predictions: Predictions, metric: Metric) -> float:

@@ -106,8 +106,10 @@ def score_plates(
     if predictions.folds is not None:
         folds = predictions.folds[rows][first]
     mean, error, freedom = fit_mean(shares, plates.stratum, folds)
-    floor = _measure_inside(right, plates, group_plate_wells(predictions, rows))
-    error = max(error, floor)
+    wells = group_plate_wells(predictions, rows)
+    floor = _measure_inside(right, plates, wells)
+    if floor > error:  # the plates differ by less than their wells would let them
+        error, freedom = floor, max(freedom, float(wells.n_wells - plates.n_wells))
     half = float(student.ppf((1 + level) / 2, freedom)) * error
     return PlateScores(
         mean,

@@ -182,7 +182,7 @@ def explain_controls(controls: ControlsVerdict, goal: Goal) -> list[str]:
     if controls.shuffles is not None:
         lines.append(_explain_shuffles(controls.shuffles, goal))
     if controls.sham is not None:
-        lines.append(_explain_sham(controls.sham))
+        lines.append(_explain_sham(controls.sham, controls.sham_tells_apart))
     lines += [
         f"The control {WORDS.get(str(run.control), run.control)} could not be made: {run.error}"
         for run in controls.failed
@@ -211,13 +211,13 @@ def _explain_shuffles(found: Shuffles, goal: Goal) -> str:
     return f"{line}; over all epochs they are not above chance."
 
 
-def _explain_sham(sham: Separation) -> str:
-    if sham.tells_apart:
+def _explain_sham(sham: Separation, is_told: bool) -> str:
+    if is_told:
         return (
             f"Unirradiated iron and X-ray cells are told apart ({_name_auc(sham)}): plate, animal "
             "or stain is part of what it sees."
         )
-    return f"Unirradiated iron and X-ray cells are not told apart ({_name_auc(sham)})."
+    return f"Unirradiated iron and X-ray cells are not shown to be told apart ({_name_auc(sham)})."
 
 
 def explain_importance(importance: Importance) -> list[str]:
