@@ -72,6 +72,9 @@ def _check_records(db: Connection, uploads: Path) -> list[str]:
             continue
         if not (uploads / "blobs" / digest[:2] / digest).is_file():
             problems.append(f"the bytes of an artifact file with MD5 {digest} are missing")
+    for row in rows(db, "SELECT id, artifact_id FROM manifests WHERE uploaded = 1"):
+        if not (uploads / "manifests" / str(row["id"])).is_file():
+            problems.append(f"manifest {row['id']} of artifact {row['artifact_id']} is missing")
     return problems
 
 

@@ -48,6 +48,7 @@ def test_a_sound_store_is_in_order(store, capsys):
         ("DELETE FROM history WHERE line = 0", "1 of 2 history lines"),
         ("UPDATE files SET size = 5", "the bytes of file 'note.txt'"),
         ("UPDATE artifact_files SET digest = 'AAAAAAAAAAAAAAAAAAAAAA=='", "MD5 0000"),
+        ("UPDATE manifests SET id = 77 WHERE uploaded = 1", "manifest 77 of artifact 1 is missing"),
         ("PRAGMA foreign_keys = OFF; DELETE FROM projects", "names a row that projects lacks"),
     ],
 )
