@@ -15,6 +15,8 @@ EVALUATED = "evaluated_run"
 """Where a run's provenance says which run it evaluates, without training anything."""
 SPLIT = "split"
 """The setting that says how validation cells are held out."""
+TAKEN_EPOCHS, TAKEN_RUNS = "taken_over/epochs", "taken_over/runs"
+"""Where a run's summary says how many of its epochs other runs have trained, and which runs."""
 ONE_CLASS, DIAGNOSIS = "one_class", "diagnosis"
 """Where a run's summary says which class its best epoch names for every cell, and what is wrong
 with it and why, in words."""

@@ -68,7 +68,9 @@ def run(  # one parameter an option
         n_agents = agents or default_n_agents(file.n_runs)
         count = "runs without a set end" if file.n_runs is None else f"{file.n_runs} runs"
         method = file.config["method"]
-        console.print(f"{sweep_yaml}: a {method} sweep of {count}, {n_agents} agents")
+        console.print(
+            f"{sweep_yaml}: a {method} sweep of {count}, {n_agents} agents", soft_wrap=True
+        )
         folder = prepare_data(data_dir, console)
         prepare_caches(file, folder, console)
         # It loads beside the wandb client, which follows.

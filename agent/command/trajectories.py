@@ -53,19 +53,20 @@ def clear_command(
     """Remove kept trainings; no result is lost, but epochs of further runs are trained again."""
     store = TrajectoryStore(find_folder(), read_limit_gb() * 1e9)
     removed = store.trim(keep_gb * 1e9)
-    freed_gb = sum(one.n_bytes for one in removed) / 1e9
+    freed_mb = sum(one.n_bytes for one in removed) / 1e6
     kept = store.list_kept()
-    typer.echo(f"{len(removed)} kept trainings removed, {freed_gb:.2f} GB.")
+    typer.echo(f"{len(removed)} kept trainings removed, {freed_mb:.1f} MB.")
     typer.echo(describe_size(store, kept))
 
 
 def describe_size(store: TrajectoryStore, kept: list[KeptTraining]) -> str:
     """Say how many trainings are kept, where, how large they are and may be."""
-    size_gb = sum(one.n_bytes for one in kept) / 1e9
+    n_bytes = sum(one.n_bytes for one in kept)
+    size = f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
     n_epochs = sum(one.n_epochs for one in kept)
     return (
         f"{len(kept)} trainings of {n_epochs} epochs are kept in {store.folder}: "
-        f"{size_gb:.2f} GB of at most {store.max_bytes / 1e9:g} ({LIMIT}; {SWITCH}=0 keeps none)."
+        f"{size} of at most {store.max_bytes / 1e9:g} GB ({LIMIT}; {SWITCH}=0 keeps none)."
     )
 
 

@@ -20,9 +20,8 @@ from bpsweep.data.flat import describe_flat
 from bpsweep.models import ModelError
 from bpsweep.report import metrics
 from bpsweep.report.predictions import Predictions
+from bpsweep.report.records import TAKEN_EPOCHS, TAKEN_RUNS
 
-TAKEN_EPOCHS, TAKEN_RUNS = "taken_over/epochs", "taken_over/runs"
-"""Where a run's summary says how many of its epochs other runs have trained, and which runs."""
 PACKAGES = ("bpsweep", "numpy", "scikit-learn", "torch", "wandb")
 
 

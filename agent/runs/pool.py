@@ -100,7 +100,7 @@ def train_in_pool(
             n_restarts += 1
             if n_restarts > MAX_RESTARTS:
                 raise
-            console.print(f"{error} It is started again.", highlight=False)
+            console.print(f"{error} It is started again.", highlight=False, soft_wrap=True)
         finally:
             pool.stop()
         for update in pool.read_rest():  # a run that ended as we stopped is not trained twice
@@ -129,7 +129,7 @@ def _show(pool: "_Pool", ended: dict[int, bool], n_runs: int, console: Console, 
             if update.is_over:
                 ended[update.number] = update.error is None
                 at_work.pop(update.number, None)
-                console.print(_describe_end(update), highlight=False)
+                console.print(_describe_end(update), highlight=False, soft_wrap=True)
             else:
                 at_work[update.number] = f"{update.name}: epoch {update.epoch}"
             bar.update(task, completed=len(ended), now="; ".join(at_work.values()))

@@ -23,7 +23,9 @@ def start_server(stack: ExitStack, console: Console) -> Callable[[], ServerAddre
     if (named := named_server(home.store_dir())) is not None:
         return lambda: named
     return stack.enter_context(
-        starting_server(home.store_dir(), lambda line: console.print(line, highlight=False))
+        starting_server(
+            home.store_dir(), lambda line: console.print(line, highlight=False, soft_wrap=True)
+        )
     )
 
 
@@ -43,10 +45,10 @@ def enter_server(
     server = (wait or start_server(stack, console))()
     where = f"Embedded server: {server.url} (this machine only)"
     named = f"W&B server: {server.url}"
-    console.print(named if os.environ.get("WANDB_API_KEY") else where)
+    console.print(named if os.environ.get("WANDB_API_KEY") else where, soft_wrap=True)
     if server.embedded:
         for sentence in list_set_aside():
-            console.print(sentence, highlight=False)
+            console.print(sentence, highlight=False, soft_wrap=True)
     adopt(os.environ, server.environment)
     return server
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from bpsweep.agent.tracking.run import ERROR
 from bpsweep.agent.tracking.sweeps import RunProgress, SweepProgress
 from bpsweep.report import metrics
-from bpsweep.report.records import DIAGNOSIS
+from bpsweep.report.records import DIAGNOSIS, TAKEN_EPOCHS
 from bpsweep.report.text.numbers import list_values
 
 
@@ -47,6 +47,8 @@ def describe_end(run: RunProgress) -> str:
     best = run.latest.get(f"best/{metrics.VAL_ACCURACY}")
     error = run.latest.get(ERROR)
     result = f": {error}" if error else "" if best is None else f": accuracy {best:.1%}"
+    if taken := run.latest.get(TAKEN_EPOCHS):
+        result += f", {taken} epochs taken over"
     diagnosis = run.latest.get(DIAGNOSIS)
     if diagnosis and not error:
         result += f", but it {diagnosis}"

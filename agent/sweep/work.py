@@ -99,11 +99,14 @@ def _open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
         if progress is not None and not (is_judged and is_over(progress)):
             n_retried = len(retry_sweep(job.server, path)["retried"]) if job.server.embedded else 0
             again = f", {n_retried} interrupted to be run again" if n_retried else ""
-            console.print(f"Continuing sweep {path}: {len(progress.finished)} finished{again}.")
+            console.print(
+                f"Continuing sweep {path}: {len(progress.finished)} finished{again}.",
+                soft_wrap=True,
+            )
             return path, progress
     path = create_sweep(job.file.config)
     note_sweep(job, path, is_judged=False)
-    console.print(f"Created sweep {path}")
+    console.print(f"Created sweep {path}", soft_wrap=True)
     return path, SweepProgress("PENDING", ())
 
 
@@ -182,7 +185,9 @@ def work_off(job: SweepJob, path: str, before: SweepProgress, scene: WorkScene) 
                 highlight=False,
             )
         elif n_again:
-            console.print(f"{n_again} interrupted runs are run again.", highlight=False)
+            console.print(
+                f"{n_again} interrupted runs are run again.", highlight=False, soft_wrap=True
+            )
         else:
             break
         agents.start_again()
@@ -232,7 +237,7 @@ def _print_ended(before: SweepProgress, now: SweepProgress, console: Console) ->
     known = {run.name for run in (*before.finished, *before.interrupted)}
     for run in (*now.finished, *now.interrupted):
         if run.name not in known:
-            console.print(describe_end(run), highlight=False)
+            console.print(describe_end(run), highlight=False, soft_wrap=True)
 
 
 def _watch(path: str, last: SweepProgress) -> SweepProgress:

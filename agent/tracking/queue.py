@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import wandb
 from wandb.apis.public.sweeps import _register_agent
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from bpsweep.agent.errors import TrackingError
 from bpsweep.agent.tracking.address import is_loopback, server_url, wait_for_server
+from bpsweep.agent.tracking.api import open_api
 from bpsweep.agent.tracking.room import ROOM
 from bpsweep.agent.tracking.trouble import TROUBLE, renew_service, service_needed
 
@@ -80,7 +80,7 @@ class SweepQueue:
         wait_for_server(is_leaving)
         try:
             with service_needed():
-                self._api = wandb.Api(timeout=30)
+                self._api = open_api(30)
         except (*TROUBLE, ValueError) as error:
             raise TrackingError(f"the W&B server {server_url()} refuses us: {error}") from error
 

@@ -12,6 +12,7 @@ import wandb
 
 from bpsweep.agent.errors import ClientServiceError, TrackingError
 from bpsweep.agent.tracking.address import server_url
+from bpsweep.agent.tracking.api import open_api, without_noise
 from bpsweep.agent.tracking.run import ERROR
 from bpsweep.agent.tracking.trouble import TROUBLE, ask_service, renew_service, service_needed
 from bpsweep.report import metrics
@@ -53,7 +54,7 @@ def read_sweep(path: str) -> SweepRecord:
 
 
 def _read_sweep(path: str) -> SweepRecord:
-    api = wandb.Api(timeout=30)
+    api = open_api(30)
     sweep = api.sweep(path)
     runs = _read_runs(sweep.runs)
     project = "/".join(sweep.path[:2])
@@ -115,9 +116,9 @@ def create_sweep(config: Mapping[str, Any]) -> str:
     """
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), service_needed():
+        with contextlib.redirect_stdout(said), without_noise(), service_needed():
             sweep_id = wandb.sweep(dict(config))
-            return "/".join(wandb.Api(timeout=30).sweep(sweep_id).path)
+            return "/".join(open_api(30).sweep(sweep_id).path)
     except ClientServiceError:
         renew_service()  # else the client says so again, at length, as this process ends
         raise
@@ -175,7 +176,7 @@ def watch_sweep(path: str) -> SweepProgress:
 
 
 def _watch_sweep(path: str) -> SweepProgress:
-    sweep = wandb.Api(timeout=10).sweep(path)
+    sweep = open_api(10).sweep(path)
     runs = list(sweep.runs)
     swept = swept_names(sweep.config)
     return SweepProgress(

@@ -4,12 +4,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import wandb
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from bpsweep.agent.errors import TrackingError
+from bpsweep.agent.tracking.api import open_api
 from bpsweep.agent.tracking.trouble import TROUBLE
 
 FILE_NAME = "weights.safetensors"
@@ -29,7 +29,7 @@ def fetch_weights(sweep_path: str, run_id: str) -> dict[str, NDArray[np.float32]
     name = f"{project}/model-{run_id}:latest"
     try:
         with tempfile.TemporaryDirectory(prefix="bpsweep-weights-") as folder:
-            artifact = wandb.Api(timeout=60).artifact(name, type="model")
+            artifact = open_api(60).artifact(name, type="model")
             artifact.get_entry(FILE_NAME).download(root=folder, skip_cache=True)
             return load_file(Path(folder) / FILE_NAME)
     except (*TROUBLE, ValueError, KeyError, SafetensorError) as error:
