@@ -1,5 +1,6 @@
 """Whole plates held out: no plate on two sides, sides alike, and what each design can answer."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from bpsweep.data.design import describe_design
 from bpsweep.data.errors import SplitError
 from bpsweep.data.plates import lay_out_cells
 from bpsweep.data.splits import make_split
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "PLATES.md"
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +91,31 @@ def test_a_design_says_what_it_can_and_cannot_answer(
     lines = "\n".join(describe_design(catalog, make_split(catalog, method)))
     assert said in lines and not_said not in lines
     assert "Can answer: " in lines and "Cannot answer: " in lines
+
+
+def test_the_documented_folds_are_the_codes(published: Catalog) -> None:
+    rows = re.findall(
+        r"^\| `([\w+-]+)`[^|]*\| (\d) of (\d) \| ([P\d ]+) \| ([P\d ]+) \|.*\| ([^|]+) \|$",
+        DOCUMENT.read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert len(rows) == 17
+    for subset, fold, n_folds, iron, xray, differs in rows:
+        catalog = select(published, Subset.parse(subset))
+        split = make_split(catalog, f"plate-fold-{fold}-of-{n_folds}")
+        assert plates_of(catalog, split.val) == {"Fe": iron.split(), "X-ray": xray.split()}
+        said = " ".join(describe_design(catalog, split))
+        expected = f"The {differs.split()[1]} differs too" if "differs" in differs else "little but"
+        assert expected in said
+
+
+def test_the_documented_cells_are_the_real_ones(real_set: Path) -> None:
+    rows = re.findall(
+        r"^\| `([\w+-]+)`[^|]*\| (\d) of (\d) \|[^|]+\|[^|]+\| ([\d,]+) \| ([\d,]+) \|",
+        DOCUMENT.read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    catalog = read_catalog(real_set)
+    for subset, fold, n_folds, *counts in rows:
+        split = make_split(select(catalog, Subset.parse(subset)), f"plate-fold-{fold}-of-{n_folds}")
+        assert [f"{len(split.train):,}", f"{len(split.val):,}"] == counts

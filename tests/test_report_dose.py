@@ -138,6 +138,7 @@ def test_the_figure_has_every_well_as_a_dot() -> None:
     assert found is not None
     figure = draw_dose(found, synthetic=True)
     assert sum(len(trace["x"]) for trace in figure.data) == len(found.wells)
+    assert "144 wells of 18 plates" in figure.words
     assert "(synthetic)" in figure.title and [trace["name"] for trace in figure.data] == [
         "4 h",
         "24 h",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from report_support import make_folds, make_plates, make_run, say
 
-from bpsweep.report.records import CONTROL, SweepRecord
+from bpsweep.report.records import CONTROL, REPLICATE, SweepRecord
 from bpsweep.report.statistics.assessment import assess
+from bpsweep.report.statistics.compare import compare_models
 from bpsweep.report.statistics.folds import find_family, join_folds
 from bpsweep.report.statistics.verdict import judge
 from bpsweep.report.text.summary import summarize
@@ -109,4 +110,31 @@ def test_controls_on_all_folds_are_one_control() -> None:
     assert [one.name for one in controls.results] == ["background"]
     assert controls.results[0].lead == pytest.approx(0.35, abs=0.05)
     some = assess(judge(make_fold_sweep(*make_both(), beside=beside[:2]))).controls
-    assert all(one.lead is None for one in some.results), "two folds are not the same cells"
+    assert not some.results, "two folds are not the same cells"
+
+
+def test_replicates_on_all_folds_are_seeds_of_one_configuration() -> None:
+    cells = make_plates()
+    beside = [
+        run
+        for seed in (43, 44)
+        for run in make_folds(
+            f"s{seed}", say(cells, 0.9, seed), batch_size=16, seed=seed, kind=REPLICATE
+        )
+    ]
+    verdict = judge(make_fold_sweep(*make_both(), beside=beside))
+    assert verdict.best.n_runs == 3 and dict(verdict.best.swept) == {"batch_size": 16}
+    assert verdict.best.interval is not None and verdict.best.interval.method == "plates"
+    missing = judge(make_fold_sweep(*make_both(), beside=beside[:-1]))
+    assert missing.best.n_runs == 2, "a seed counts where all its folds have finished"
+
+
+def test_models_are_compared_over_folds() -> None:
+    cells = make_plates()
+    sweeps = [
+        make_fold_sweep(*make_folds(model, say(cells, worth, 1), model=model, batch_size=64))
+        for model, worth in (("lenet5", 0.9), ("mlp", 0.7))
+    ]
+    tables = compare_models(sweeps).tables
+    best = next(table for table in tables if table.choice == "best")
+    assert best.split == "plate-folds-of-3" and best.n_cells == len(cells)

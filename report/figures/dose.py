@@ -5,7 +5,6 @@ from typing import Any, Final
 from bpsweep.report.figures import palette
 from bpsweep.report.figures.figure import Figure, build_layout, draw_level, title_figure
 from bpsweep.report.statistics.dose import DoseResponse, DoseWell
-from bpsweep.report.text.dose import explain_dose
 
 _COLORS: Final = (palette.BLUE, palette.VERMILLION, palette.GREEN)
 _SYMBOLS: Final = ("circle", "diamond", "square")
@@ -37,7 +36,12 @@ def draw_dose(found: DoseResponse, synthetic: bool) -> Figure:
         **draw_level(0.5, "y", "a coin"),
     )
     layout |= {"showlegend": True, "margin": {"l": 56, "r": 16, "t": 48, "b": 84}}
-    words = " ".join(explain_dose(found))
+    n_plates = len({(well.particle, well.plate) for well in found.wells})
+    words = (
+        f"Each dot is one of {len(found.wells)} wells of {n_plates} plates that nothing was "
+        "trained on: the mean over its cells of the probability of their own particle. "
+        f"{'It rises with dose.' if found.rises else 'It is not shown to rise with dose.'}"
+    )
     return Figure("dose", title, words, tuple(traces), layout, wide=True)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from bpsweep.report import metrics
 from bpsweep.report.identity import name_configuration
 from bpsweep.report.records import REPLICATE, RunRecord, SweepRecord
-from bpsweep.report.statistics.folds import average_rows, count_cells
+from bpsweep.report.statistics.folds import average_rows, count_cells, is_part
 
 SEED: Final = "seed"
 
@@ -40,7 +40,8 @@ def group_runs(sweep: SweepRecord) -> list[Configuration]:
         _keep_furthest(own.setdefault(_key(run, names, sweep), {}), run)
     fresh: dict[str, dict[Any, RunRecord]] = {}
     for run in sweep.beside:
-        if run.kind == REPLICATE and run.state == "finished":
+        is_whole = sweep.fold_family is None or not is_part(run)
+        if run.kind == REPLICATE and run.state == "finished" and is_whole:
             _keep_furthest(fresh.setdefault(_key(run, names, sweep), {}), run)
     return [_assemble(names, runs, fresh.get(key, {})) for key, runs in own.items()]
 

@@ -15,6 +15,7 @@ from bpsweep.report.predictions import Predictions
 from bpsweep.report.records import CONTROL, SPLIT, RunRecord
 from bpsweep.report.statistics.estimates import Estimate, estimate_predictions, find_predictions
 from bpsweep.report.statistics.excess import Excess, measure_excess
+from bpsweep.report.statistics.folds import is_part
 from bpsweep.report.statistics.goals import Goal
 from bpsweep.report.statistics.intervals import Interval, find_interval, resample_difference
 from bpsweep.report.statistics.scores import ACCURACY, Metric, score_cells, stack_scores
@@ -162,14 +163,14 @@ def judge_controls(verdict: Verdict, selection: Selection | None = None) -> Cont
     goal, winner = verdict.goal, verdict.best
     mine = find_predictions(winner.run)
     beside = [run for run in verdict.sweep.beside if _is_usable(run)]
-    runs = {run.control: run for run in beside if _is_of(run, winner)}
+    runs = {run.control: run for run in beside if _is_of(run, winner) and _is_whole(run, winner)}
     known = [(name, runs[name]) for name in WORDS if name in runs and name != SHAM]
     known += [(str(name), run) for name, run in runs.items() if name not in WORDS]
     chance = None if mine is None else measure_chance(mine, goal.metric)
     results = tuple(_take_off(_compare(name, run, mine, goal), optimism) for name, run in known)
     blind = [one for one in results if one.name in BLIND]
     best = max(blind, key=lambda one: goal.metric.rank(one.estimate.value), default=None)
-    sham_cells = runs[SHAM].predictions if SHAM in runs and _is_whole(runs[SHAM]) else None
+    sham_cells = runs[SHAM].predictions if SHAM in runs else None
     irradiated = None if mine is None else separate_particles(mine, mine.doses_gy > 0, goal.level)
     sham = None
     if sham_cells is not None:
@@ -230,9 +231,15 @@ def _list_shuffles(beside: Sequence[RunRecord], winner: Row) -> list[RunRecord]:
     )
 
 
-def _is_whole(run: RunRecord) -> bool:
-    """Tell whether a control is not a fold alone: one plate of a particle shows no spread."""
-    return bool(run.folds) or not str(run.config.get(SPLIT)).startswith("plate-fold")
+def _is_whole(run: RunRecord, winner: Row) -> bool:
+    """Tell whether a control says of all folds what the winner does; one shuffle is of one fold.
+
+    Sham plates are held out in folds of their own: one of these alone has a plate of a particle.
+    """
+    if run.control == SHUFFLED:
+        return True
+    by_plate = str(run.config.get(SPLIT)).startswith("plate-fold")
+    return not is_part(run) or not (winner.run.folds or (run.control == SHAM and by_plate))
 
 
 def _is_of(run: RunRecord, winner: Row) -> bool:

@@ -39,6 +39,11 @@ def join_folds(sweep: SweepRecord) -> SweepRecord:
     return replace(sweep, runs=joined, beside=joined_beside, fold_family=family)
 
 
+def is_part(run: RunRecord) -> bool:
+    """Tell whether a run is of one fold alone: the others are missing or have not finished."""
+    return not run.folds and _FOLD.fullmatch(str(run.config.get(SPLIT))) is not None
+
+
 def find_family(splits: Sequence[Any]) -> str | None:
     """Name the family that some splits are all folds of, "plate-folds-of-3"; None if none."""
     found = [_FOLD.fullmatch(str(one)) for one in splits]

@@ -6,14 +6,14 @@ from bpsweep.report.statistics.dose import LEVEL, DoseResponse, Trend
 def explain_dose(found: DoseResponse) -> list[str]:
     """Say whether the score rises with dose within each particle, and falls with hours."""
     parts = []
-    for particle in found.particles:
+    for particle, trend in found.particles.items():
         steps = [(dose, mean) for (of, dose), mean in found.means.items() if of == particle]
         listed = ", ".join(f"{mean:.2f} at {dose:g} Gy" for dose, mean in steps)
-        parts.append(f"{particle} {listed}")
+        parts.append(f"{particle} {listed} (p {_name_probability(trend.probability)})")
     says = "rises with dose" if found.rises else "is not shown to rise with dose"
     lines = [
         f"On plates that it was not trained on, the probability of a cell's own particle {says}: "
-        f"{'; '.join(parts)} ({_name_test(found.doses, 'doses')})."
+        f"{'; '.join(parts)}; both together {_name_test(found.doses, 'doses')}."
     ]
     if found.doses.n_ways * LEVEL < 1:
         lines.append(

@@ -86,7 +86,7 @@ def _name_ends(interval: Interval) -> str:
 
 
 def _name_points(value: float) -> str:
-    return f"{100 * value:.1f} points"
+    return f"{round(100 * value, 1) + 0.0:.1f} points"  # never "-0.0"
 
 
 def _count_plates(scores: PlateScores) -> str:
