@@ -102,8 +102,8 @@ def _read(interval: Interval) -> tuple[float, float]:
 def count_rises(n_hours: int, n_simulations: int, seed: int) -> float:
     """Per cent of sets in which plates differ, and not by dose, and a rise is found."""
     rng = np.random.default_rng([seed, n_hours])
-    step = np.tile(np.arange(3.0), 2 * n_hours)
-    block = np.repeat(np.arange(2 * n_hours), 3)
+    step = np.tile(np.arange(3.0), n_hours)  # a pair of plates each
+    block = np.repeat(np.arange(n_hours), 3)
     found = [find_trend(rng.normal(0.5, 0.1, len(step)), step, block) for _ in range(n_simulations)]
     return 100 * float(np.mean([one is not None and one.probability < LEVEL for one in found]))
 

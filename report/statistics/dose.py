@@ -6,6 +6,12 @@ does not. A plate holds one dose and hour, so the plate is the unit: doses are p
 plates of one particle and hour (hours among those of one particle and dose), in all ways where
 these are few, and what as many ways reach gives the probability of the trend.
 
+A network that was trained on irradiated cells takes sham cells for those of the particle that
+leaves fewer foci: as dose falls, that particle gains what the other loses, and neither trend alone
+says how well they are told apart. The verdict therefore rests on pairs of an iron and an X-ray
+plate of one hour and dose level: the mean of the two is 0.5 where they are not told apart, whatever
+the network leans to, and doses are permuted among the pairs of an hour.
+
 References:
     A. R. Jonckheere, Biometrika 41, 133 (1954), doi 10.1093/biomet/41.1-2.133: trends over ordered
     groups; P. Good, Permutation, Parametric and Bootstrap Tests of Hypotheses (2005): in blocks;
@@ -79,22 +85,23 @@ class DoseResponse:
     Args:
         wells: All of them.
         means: (particle, dose) to the mean over its plates.
-        doses: Rising over dose: of both particles together.
-        particles: The same, of each.
+        levels: Mean of the pairs of each dose level, from the lowest.
+        doses: Rising over dose, of pairs of plates; None where no hour has pairs of two levels.
+        particles: The same, of each particle by itself.
         hours: Falling over hours, of irradiated plates; None with one hour of each dose.
     """
 
     wells: tuple[DoseWell, ...]
     means: Mapping[tuple[str, float], float]
-    doses: Trend
+    levels: tuple[float, ...]
+    doses: Trend | None
     particles: Mapping[str, Trend]
     hours: Trend | None
 
     @property
     def rises(self) -> bool:
-        """Whether it rises with dose, in each particle, and not by chance."""
-        both = len(self.particles) > 1 and all(one.strength > 0 for one in self.particles.values())
-        return both and self.doses.probability < LEVEL
+        """Whether it rises with dose, in pairs of plates of both particles, and not by chance."""
+        return self.doses is not None and self.doses.probability < LEVEL
 
 
 def read_dose(verdict: Verdict) -> DoseResponse | None:
@@ -128,24 +135,41 @@ def respond(parts: Sequence[Predictions]) -> DoseResponse | None:
     for name in np.unique(particle):
         own = particle == name
         step[own] = _rank(dose[own])
-    doses = find_trend(score, step, by_hour)
-    if doses is None:
-        return None
+    pairs = _pair(score, particle, step, hour)
     each = {
         str(name): find_trend(score[of], step[of], by_hour[of])
         for name in np.unique(particle)
         for of in [particle == name]
     }
+    trends = {name: trend for name, trend in each.items() if trend is not None}
+    if not trends:
+        return None
     hot = dose > 0
     by_dose = _number([(key[0], key[1]) for key in of_plate])
     conditions = sorted({key[:2] for key in of_plate})
     return DoseResponse(
         tuple(wells),
         {(p, d): float(score[(particle == p) & (dose == d)].mean()) for p, d in conditions},
-        doses,
-        {name: trend for name, trend in each.items() if trend is not None},
+        tuple(float(pairs[0][pairs[1] == one].mean()) for one in np.unique(pairs[1])),
+        find_trend(*pairs),
+        trends,
         find_trend(score[hot], -_rank(hour)[hot], by_dose[hot]),
     )
+
+
+def _pair(
+    score: Values, particle: NDArray[np.str_], step: Values, hour: Values
+) -> tuple[Values, Values, Numbers]:
+    """Pair the plates of both particles: scores (Q,), dose levels (Q,) and hours (Q,)."""
+    kinds = np.unique(particle)
+    found = []
+    for at, level in sorted(set(zip(hour.tolist(), step.tolist(), strict=True))):
+        here = (hour == at) & (step == level)
+        own = [score[here & (particle == kind)] for kind in kinds]
+        if len(own) > 1 and all(len(one) for one in own):
+            found.append((np.mean([one.mean() for one in own]), level, int(at)))
+    scores, levels, hours = np.array(found, dtype=np.float64).reshape(-1, 3).T
+    return scores, levels, hours.astype(np.int64)
 
 
 def _rank(values: Values) -> Values:

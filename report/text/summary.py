@@ -148,9 +148,10 @@ def _list_controls(found: ControlsVerdict) -> dict[str, Any]:
 def _list_dose(found: DoseResponse | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    trends = {"both": found.doses, **found.particles, "falling_over_hours": found.hours}
+    trends = {"pairs": found.doses, **found.particles, "falling_over_hours": found.hours}
     return {
         "rises": found.rises,
+        "levels": list(found.levels),
         "trends": {name: trend and asdict(trend) for name, trend in trends.items()},
         "wells": [asdict(well) for well in found.wells],
     }
