@@ -18,7 +18,7 @@ from bpsweep.agent.training.inputs import load_catalog
 from bpsweep.data.catalog import Catalog, Subset
 from bpsweep.data.errors import CatalogError, DataError
 from bpsweep.report.records import CONTROL, RunRecord, SweepRecord
-from bpsweep.report.statistics.controls import (
+from bpsweep.report.statistics.control_runs import (
     BACKGROUND,
     BRIGHTNESS,
     HISTOGRAM,

@@ -5,17 +5,26 @@ background) tells the labels. A control is a run with the winner's settings that
 damage; what it scores, the plate alone can give.
 """
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 
 from bpsweep.report.predictions import Predictions
-from bpsweep.report.records import CONTROL, SPLIT, RunRecord
+from bpsweep.report.records import RunRecord
+from bpsweep.report.statistics.control_runs import (
+    BACKGROUND,
+    BLIND,
+    SHAM,
+    WORDS,
+    is_of,
+    is_usable,
+    is_whole,
+    list_failed,
+    list_shuffles,
+)
 from bpsweep.report.statistics.estimates import Estimate, estimate_predictions, find_predictions
 from bpsweep.report.statistics.excess import Excess, measure_excess
-from bpsweep.report.statistics.folds import is_part
 from bpsweep.report.statistics.goals import Goal
 from bpsweep.report.statistics.intervals import Interval, find_interval, resample_difference
 from bpsweep.report.statistics.scores import ACCURACY, Metric, score_cells, stack_scores
@@ -23,36 +32,6 @@ from bpsweep.report.statistics.selection_bias import Selection
 from bpsweep.report.statistics.separation import Separation, separate_particles
 from bpsweep.report.statistics.shuffles import Shuffles, judge_shuffles
 from bpsweep.report.statistics.verdict import Row, Verdict
-
-BACKGROUND: Final = "background"
-NUCLEUS: Final = "nucleus"
-SHUFFLED: Final = "shuffled-labels"
-HISTOGRAM: Final = "histogram"
-BRIGHTNESS: Final = "brightness"
-SHAM: Final = "sham"
-
-WORDS: Final = {
-    BACKGROUND: "background only",
-    NUCLEUS: "nucleus only",
-    SHUFFLED: "shuffled labels",
-    HISTOGRAM: "intensity histogram",
-    BRIGHTNESS: "brightness alone",
-    SHAM: "unirradiated cells",
-}
-"""What each control is, for people."""
-BLIND: Final = (BACKGROUND, BRIGHTNESS)
-"""Controls that cannot see foci: what they score is the plate's. A histogram is not among them,
-for foci are bright pixels."""
-_OWN: Final = {
-    HISTOGRAM: ("epochs", "augment"),
-    BRIGHTNESS: ("epochs", "augment"),
-    SHAM: ("subset", "task", "split"),
-    SHUFFLED: ("seed",),
-}
-"""Settings that a control does not take from the configuration that it controls: models of its own
-learn all there is in one epoch, unirradiated cells are a subset of their own."""
-
-_ENDED_BADLY: Final = ("failed", "crashed")
 
 _COIN: Final = 0.5  # AUC of what cannot be told apart
 Reason = Literal["right", "plate", "one class", "unclear", "not run", "no target"]
@@ -67,8 +46,8 @@ class ControlResult:
         run: The run.
         estimate: The judged metric with its intervals.
         lead: The winner's value less the control's and less what the choice of the winner gave it,
-            so that above 0 the winner is better (turned
-            round for Hamming); None where they did not score the same cells.
+            so that above 0 the winner is better (turned round for Hamming); None where they did not
+            score the same cells.
         lead_interval: Of the lead, paired over wells.
     """
 
@@ -162,8 +141,8 @@ def judge_controls(verdict: Verdict, selection: Selection | None = None) -> Cont
     optimism = 0.0 if selection is None else selection.lead
     goal, winner = verdict.goal, verdict.best
     mine = find_predictions(winner.run)
-    beside = [run for run in verdict.sweep.beside if _is_usable(run)]
-    runs = {run.control: run for run in beside if _is_of(run, winner) and _is_whole(run, winner)}
+    beside = [run for run in verdict.sweep.beside if is_usable(run)]
+    runs = {run.control: run for run in beside if is_of(run, winner) and is_whole(run, winner)}
     known = [(name, runs[name]) for name in WORDS if name in runs and name != SHAM]
     known += [(str(name), run) for name, run in runs.items() if name not in WORDS]
     chance = None if mine is None else measure_chance(mine, goal.metric)
@@ -178,7 +157,7 @@ def judge_controls(verdict: Verdict, selection: Selection | None = None) -> Cont
     excess = None
     if mine is not None and sham_cells is not None:
         excess = measure_excess(mine, sham_cells, goal.level, optimism)
-    failed = _list_failed(verdict.sweep.beside, winner, set(runs))
+    failed = list_failed(verdict.sweep.beside, winner, set(runs))
     found = ControlsVerdict(
         winner=winner,
         results=results,
@@ -190,7 +169,7 @@ def judge_controls(verdict: Verdict, selection: Selection | None = None) -> Cont
         sham_choice=0.0 if sham is None else measure_epoch_choice(runs[SHAM]),
         excess=excess,
         optimism=optimism,
-        shuffles=judge_shuffles(_list_shuffles(beside, winner), goal.metric, chance, winner.value),
+        shuffles=judge_shuffles(list_shuffles(beside, winner), goal.metric, chance, winner.value),
         failed=failed,
         reason="unclear",
     )
@@ -217,49 +196,6 @@ def measure_chance(predictions: Predictions, metric: Metric) -> float:
     always = np.broadcast_to(vectors[counts.argmax()], predictions.truth.shape)
     guessed = replace(predictions, probabilities=always.astype(np.float32))
     return float(score_cells(guessed, metric).mean())
-
-
-def _is_usable(run: RunRecord) -> bool:
-    return run.kind == CONTROL and run.state == "finished" and run.predictions is not None
-
-
-def _list_shuffles(beside: Sequence[RunRecord], winner: Row) -> list[RunRecord]:
-    """List the trainings on shuffled labels, the latest of each shuffle."""
-    of_winner = [run for run in beside if run.control == SHUFFLED and _is_of(run, winner)]
-    return list(
-        {(run.config.get("seed"), run.config.get(SPLIT)): run for run in of_winner}.values()
-    )
-
-
-def _is_whole(run: RunRecord, winner: Row) -> bool:
-    """Tell whether a control says of all folds what the winner does; one shuffle is of one fold.
-
-    Sham plates are held out in folds of their own: one of these alone has a plate of a particle.
-    """
-    if run.control == SHUFFLED:
-        return True
-    by_plate = str(run.config.get(SPLIT)).startswith("plate-fold")
-    return not is_part(run) or not (winner.run.folds or (run.control == SHAM and by_plate))
-
-
-def _is_of(run: RunRecord, winner: Row) -> bool:
-    """Tell whether a control has the winner's swept settings, but for those that are its own."""
-    own = _OWN.get(str(run.control), ())
-    return all(
-        run.config.get(name) == winner.swept[name] for name in winner.swept if name not in own
-    )
-
-
-def _list_failed(
-    beside: Sequence[RunRecord], winner: Row, done: Collection[str | None]
-) -> tuple[RunRecord, ...]:
-    """List the winner's controls that failed with a reason, where no other try of them is done."""
-    tried = {
-        run.control: run
-        for run in beside
-        if run.kind == CONTROL and run.state in _ENDED_BADLY and run.error and _is_of(run, winner)
-    }
-    return tuple(run for name, run in tried.items() if name not in done)
 
 
 def _compare(name: str, run: RunRecord, mine: Predictions | None, goal: Goal) -> ControlResult:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+from bpsweep.report.statistics.control_runs import SHUFFLED, WORDS
 from bpsweep.report.statistics.controls import (
-    SHUFFLED,
-    WORDS,
     ControlResult,
     ControlsVerdict,
 )
