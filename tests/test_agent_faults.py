@@ -18,6 +18,8 @@ import psutil
 import pytest
 from sweep_support import BPSWEEP, make_environment, make_sweep_yaml, wait_until
 
+from bpsweep.agent.verdict.controls import N_SHUFFLES
+
 N_POINTS = int(os.environ.get("FAULT_POINTS", "6"))
 N_KILLS = int(os.environ.get("FAULT_KILLS", "6"))
 SEED = int(os.environ.get("FAULT_SEED", "1"))
@@ -134,7 +136,8 @@ def check_store(path: Path) -> None:
         ).fetchall()
         assert sorted(seed for _, seed, _, sweep in rows if sweep) == list(range(N_POINTS))
         controls = Counter(control for _, _, control, sweep in rows if not sweep)
-        assert set(controls.values()) == {1} and len(controls) == 6, controls
+        assert controls.pop("shuffled-labels") == N_SHUFFLES
+        assert set(controls.values()) == {1} and len(controls) == 5, controls
         for run_id, _, _, sweep in rows:
             epochs = db.execute(
                 "SELECT json_extract(data, '$.epoch') FROM history WHERE run_id = ? AND "

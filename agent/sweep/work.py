@@ -20,7 +20,12 @@ from bpsweep.agent.sweep.progress import describe_end, draw_progress
 from bpsweep.agent.sweep.room_watch import RoomWatch
 from bpsweep.agent.sweep.server_calls import retry_sweep
 from bpsweep.agent.tracking.address import wait_for_server
-from bpsweep.agent.tracking.sweeps import SweepProgress, create_sweep, watch_sweep
+from bpsweep.agent.tracking.sweeps import (
+    SweepProgress,
+    create_sweep,
+    find_sweep,
+    watch_sweep,
+)
 from bpsweep.agent.tracking.variables import adopt
 from bpsweep.agent.training.inputs import MAX_REJECTED
 from bpsweep.agent.training.warm_inputs import N_KEPT, OF_INPUTS
@@ -92,10 +97,7 @@ def _open_sweep(job: SweepJob, console: Console) -> tuple[str, SweepProgress]:
     if job.memo.exists():
         memo = json.loads(job.memo.read_text(encoding="utf-8"))
         path, is_judged = str(memo["sweep"]), bool(memo.get("is_judged", True))
-        try:
-            progress = watch_sweep(path)
-        except TrackingError:
-            progress = None  # deleted, or another account: a new sweep is right
+        progress = find_sweep(path)  # None: deleted, or another account; a new one is right
         if progress is not None and not (is_judged and is_over(progress)):
             n_retried = len(retry_sweep(job.server, path)["retried"]) if job.server.embedded else 0
             again = f", {n_retried} interrupted to be run again" if n_retried else ""

@@ -14,7 +14,13 @@ from bpsweep.agent.errors import ClientServiceError, TrackingError
 from bpsweep.agent.tracking.address import server_url
 from bpsweep.agent.tracking.api import open_api, without_noise
 from bpsweep.agent.tracking.run import ERROR
-from bpsweep.agent.tracking.trouble import TROUBLE, ask_service, renew_service, service_needed
+from bpsweep.agent.tracking.trouble import (
+    TROUBLE,
+    ask_service,
+    insist,
+    renew_service,
+    service_needed,
+)
 from bpsweep.report import metrics
 from bpsweep.report.predictions import FILE_NAME, Predictions, read_predictions
 from bpsweep.report.records import (
@@ -173,6 +179,17 @@ def watch_sweep(path: str) -> SweepProgress:
         raise TrackingError(
             f"sweep {path!r} cannot be read from {server_url()}: {error}"
         ) from error
+
+
+def find_sweep(path: str) -> SweepProgress | None:
+    """Return how far a sweep is; None where a server that answers has no such sweep.
+
+    A server that dies at this moment is asked again: its sweep is not gone.
+    """
+    try:
+        return insist(lambda: ask_service(lambda: _watch_sweep(path)))
+    except (TrackingError, ValueError):
+        return None
 
 
 def _watch_sweep(path: str) -> SweepProgress:
