@@ -191,14 +191,16 @@ def test_what_is_damaged_is_trained_again(train, trained: list[int], tmp_path: P
     assert again.result.taken_over.n_epochs == 4 and differences(again, alone) == []
 
 
-def test_without_space_runs_train_and_say_so_once(train, tmp_path: Path, monkeypatch):
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), TypeError("odd")])
+def test_what_cannot_be_kept_is_trained_and_said_once(train, tmp_path: Path, monkeypatch, error):
     base = {"model": "mlp", "learning_rate": 1e-3, "epochs": 3}
     (alone,) = train(base, keep=False)
     written = []
 
     def fill_up(path: Path, *rest) -> int:
         if len(written) >= 3:
-            raise OSError(28, os.strerror(28), str(path))
+            raise error
         written.append(path)
         return trajectory_module_write(path, *rest)
 
@@ -206,7 +208,7 @@ def test_without_space_runs_train_and_say_so_once(train, tmp_path: Path, monkeyp
     monkeypatch.setattr(trajectory_module, "write_arrays", fill_up)
     first, second = train(base, {**base, "seed": 1})
     assert differences(first, alone) == []
-    said = [line for line in first.said + second.said if "No space left" in line]
+    said = [line for line in first.said + second.said if str(error) in line]
     assert len(said) == 1 and str(store_of(tmp_path)) in said[0]
     monkeypatch.setattr(trajectory_module, "write_arrays", trajectory_module_write)
     (again,) = train(base)

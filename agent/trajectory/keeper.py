@@ -31,7 +31,7 @@ class Keeper:
         self._waiting = _Waiting([])
         self._turn = threading.Condition()
         self._is_busy = False
-        self.error: OSError | None = None
+        self.error: Exception | None = None
         """Why nothing is written any more."""
 
     def keep(self, epoch: KeptEpoch, state: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ class Keeper:
                     return
             try:
                 self._write(some)
-            except OSError as error:
+            except Exception as error:  # whatever it is: a run must not wait for a dead thread
                 self.error = error
 
     def _write(self, some: _Waiting) -> None:
