@@ -71,7 +71,8 @@ class Predictions:
 def write_predictions(predictions: Predictions) -> str:
     """Write one line a cell: where it comes from, then `true LABEL` and `p LABEL` for each label.
 
-    Probabilities keep six significant digits.
+    Probabilities keep nine significant digits, which give each float32 back: with fewer, cells near
+    one half would be decided otherwise than the run has logged.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -95,7 +96,7 @@ def write_predictions(predictions: Predictions) -> str:
     )
     truth, probabilities = predictions.truth.tolist(), predictions.probabilities.tolist()
     for place, true, likely in zip(places, truth, probabilities, strict=True):
-        writer.writerow([*place, *true, *(f"{value:.6g}" for value in likely)])
+        writer.writerow([*place, *true, *(f"{value:.9g}" for value in likely)])
     return text.getvalue()
 
 

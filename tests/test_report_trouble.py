@@ -68,8 +68,10 @@ def test_one_class_for_all_is_said_everywhere_with_the_likely_cause() -> None:
         assert ("names Fe" in (entry["trouble"] or "")) == (entry["run"] == row.run.id)
     page = write_html(assessment)
     assert cause in page and "not reached, one class" in page
-    assert describe_configuration(row)["trouble"] == "one class"
-    assert [describe_configuration(one)["trouble"] for one in verdict.rows].count(None) == 2
+    assert describe_configuration(row, verdict.goal.metric)["trouble"] == "one class"
+    assert [
+        describe_configuration(one, verdict.goal.metric)["trouble"] for one in verdict.rows
+    ].count(None) == 2
 
 
 def test_a_winner_that_names_one_class_reaches_no_target_by_skill() -> None:

@@ -237,10 +237,11 @@ def describe_curves(
     )
     best = next((curve for curve in curves if curve.role == "best"), None)
     if best is not None:
-        pick = min if key in metrics.MINIMIZED else max
+        is_low = key in metrics.MINIMIZED
+        pick, extreme = (min, "lowest") if is_low else (max, "highest")
         peak = pick(range(len(best.y)), key=lambda i: best.y[i])
         words += (
-            f" The thick line is the best configuration, {best.name}: its best is "
+            f" The thick line is the best configuration, {best.name}: its {extreme} is "
             f"{_write(best.y[peak], key)} at {over} {best.x[peak]:.4g}."
         )
     if target is not None:

@@ -70,9 +70,7 @@ def _draw_scores(verdict: Verdict, controls: ControlsVerdict) -> Figure:
         dots.append(Dot(result.words, result.estimate.value, low, high))
     levels = [Level(goal.target, f"target {write_target(goal.target, goal.metric)}")]
     if controls.chance is not None:
-        levels.append(
-            Level(controls.chance, f"chance {write_target(round(controls.chance, 3), goal.metric)}")
-        )
+        levels.append(Level(controls.chance, f"chance {show_value(controls.chance, goal.metric)}"))
     return draw_estimates(
         dots,
         "The best beside its controls",

@@ -20,7 +20,14 @@ from bpsweep.report.statistics.scores import ACCURACY, METRICS, Metric
 from bpsweep.report.statistics.selection_bias import TestResult
 from bpsweep.report.statistics.verdict import Row, Verdict
 from bpsweep.report.text.evidence import explain_importance
-from bpsweep.report.text.numbers import name_share, show, show_value
+from bpsweep.report.text.numbers import (
+    name_share,
+    show,
+    show_chance,
+    show_ends,
+    show_spread,
+    show_value,
+)
 from bpsweep.report.text.verdict import name_goal, name_row
 
 _YAML_ORDER: Final = ("program", "command", "name", "method", "metric", "parameters")
@@ -129,21 +136,20 @@ def _show_metric(metric: Metric, row: Row) -> Cell:
 
 
 def _show_share(share: float | None) -> Cell:
-    return number(share, "" if share is None else f"{share:.0%}")
+    return number(share, "" if share is None else show_chance(share))
 
 
 def _show_seeds(metric: Metric, row: Row) -> Cell:
     spread = row.replicates.spread if row.replicates else None
-    text = "" if spread is None else f" (± {show_value(spread, metric)})"
+    text = "" if spread is None else f" (± {show_spread(spread, metric)})"
     return Cell(f"{row.n_runs}{text}", row.n_runs)
 
 
 def _show_ends(interval: Interval | None, goal: Goal) -> Cell:
     if interval is None:
         return Cell("–")
-    if goal.metric is ACCURACY:
-        return Cell(f"{100 * interval.low:.1f} to {100 * interval.high:.1f}%", interval.low)
-    return Cell(f"{interval.low:.3f} to {interval.high:.3f}", interval.low)
+    sign = "%" if goal.metric is ACCURACY else ""
+    return Cell(" to ".join(show_ends(interval, goal.metric)) + sign, interval.low)
 
 
 def build_curves(verdict: Verdict) -> Section:

@@ -17,7 +17,7 @@ from bpsweep.report.statistics.estimates import (
     find_predictions,
 )
 from bpsweep.report.statistics.folds import join_folds
-from bpsweep.report.statistics.intervals import Interval, find_interval, resample_difference
+from bpsweep.report.statistics.intervals import Interval, find_lead_interval
 from bpsweep.report.statistics.scores import DEFAULT_LEVEL, METRICS, Metric, stack_scores
 
 LENET, MLP = "LeNet-5", "MLP"
@@ -220,9 +220,11 @@ def _find_leads(entries: Sequence[Entry], level: float) -> dict[str, Lead]:
             return {}
         (ours, theirs), wells = stacked
         better, worse = _orient(metric, ours, theirs)
-        draws = resample_difference(better, worse, wells)
-        difference = float((better - worse).mean())
-        leads[name] = Lead(difference, find_interval(draws, difference, level))
+        values = [entry.estimates[name].value for entry in entries if name in entry.estimates]
+        if len(values) == len(entries):  # else a metric that one of them has not logged
+            first, second = _orient(metric, *values)
+            interval = find_lead_interval(better, worse, wells, first - second, level)
+            leads[name] = Lead(first - second, interval)
     return leads
 
 

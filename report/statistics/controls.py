@@ -23,10 +23,15 @@ from bpsweep.report.statistics.control_runs import (
     list_failed,
     list_shuffles,
 )
-from bpsweep.report.statistics.estimates import Estimate, estimate_predictions, find_predictions
+from bpsweep.report.statistics.estimates import (
+    Estimate,
+    estimate_run,
+    find_predictions,
+    gather_predictions,
+)
 from bpsweep.report.statistics.excess import Excess, measure_excess
 from bpsweep.report.statistics.goals import Goal
-from bpsweep.report.statistics.intervals import Interval, find_interval, resample_difference
+from bpsweep.report.statistics.intervals import Interval, find_lead_interval
 from bpsweep.report.statistics.scores import ACCURACY, Metric, score_cells, stack_scores
 from bpsweep.report.statistics.selection_bias import Selection
 from bpsweep.report.statistics.separation import Separation, separate_particles
@@ -146,7 +151,7 @@ def judge_controls(verdict: Verdict, selection: Selection | None = None) -> Cont
     known = [(name, runs[name]) for name in WORDS if name in runs and name != SHAM]
     known += [(str(name), run) for name, run in runs.items() if name not in WORDS]
     chance = None if mine is None else measure_chance(mine, goal.metric)
-    results = tuple(_take_off(_compare(name, run, mine, goal), optimism) for name, run in known)
+    results = tuple(_take_off(_compare(name, run, winner, goal), optimism) for name, run in known)
     blind = [one for one in results if one.name in BLIND]
     best = max(blind, key=lambda one: goal.metric.rank(one.estimate.value), default=None)
     sham_cells = runs[SHAM].predictions if SHAM in runs else None
@@ -198,19 +203,19 @@ def measure_chance(predictions: Predictions, metric: Metric) -> float:
     return float(score_cells(guessed, metric).mean())
 
 
-def _compare(name: str, run: RunRecord, mine: Predictions | None, goal: Goal) -> ControlResult:
-    assert run.predictions is not None  # `_is_usable` has looked
-    estimate, _ = estimate_predictions([run.predictions], goal.metric, goal.level)
+def _compare(name: str, run: RunRecord, winner: Row, goal: Goal) -> ControlResult:
+    found = estimate_run(run, goal.metric, goal.level)
+    assert found is not None and run.predictions is not None  # `is_usable` has looked
+    estimate, metric = found[0], goal.metric
     lead, interval = None, None
-    stacked = None if mine is None else stack_scores([mine, run.predictions], goal.metric)
-    if stacked is not None:
-        (best, other), wells = stacked
-        if not goal.metric.higher_is_better:
-            best, other = other, best
-        lead = float((best - other).mean())
-        interval = find_interval(
-            resample_difference(best, other, wells), lead, goal.level, wells.unit
-        )
+    mine = gather_predictions(winner.runs)  # of all seeds, as the winner's value is
+    stacked = None if mine is None else stack_scores([*mine, run.predictions], metric)
+    if stacked is not None and winner.value is not None:
+        scores, wells = stacked
+        pair = (scores[:-1].mean(axis=0), scores[-1])
+        best, other = pair if metric.higher_is_better else reversed(pair)
+        lead = metric.rank(winner.value) - metric.rank(estimate.value)
+        interval = find_lead_interval(best, other, wells, lead, goal.level)
     return ControlResult(name, run, estimate, lead, interval)
 
 

@@ -14,15 +14,24 @@ from bpsweep.report.statistics.intervals import (
     Draws,
     Interval,
     find_interval,
+    move_interval,
     naive_interval,
     resample_mean,
     wilson_interval,
 )
-from bpsweep.report.statistics.scores import ACCURACY, METRICS, Metric, score_cells, stack_scores
+from bpsweep.report.statistics.scores import (
+    ACCURACY,
+    METRICS,
+    Metric,
+    count_undecided,
+    score_cells,
+    stack_scores,
+)
 from bpsweep.report.statistics.wells import Wells, align_cells
 
 _ROUNDING: Final = 0.002
-"""How far the accuracy of stored predictions may be from the logged one: six digits are kept."""
+"""How far the accuracy of stored predictions may be from the logged one, be it for other reasons
+than cells that are as good as undecided."""
 
 
 @dataclass(frozen=True)
@@ -93,29 +102,61 @@ def estimate_metric(
     replicates = None
     if len(values) > 1:
         replicates = Replicates(tuple(values), value, float(np.std(values, ddof=1)))
-    kept = [find_predictions(run) for run in one.runs]
-    found = [predictions for predictions in kept if predictions is not None]
-    if len(found) < len(kept) or align_cells(found) is None:
+    found = gather_predictions(one.runs)
+    if found is None:
         return _estimate_from_share(value, metric, level, _count_cells(one.runs), replicates)
-    estimate, _ = estimate_predictions(found, metric, level)
+    estimate, _ = estimate_predictions(found, metric, level, value)
     assert estimate.draws is not None and estimate.interval is not None  # predictions give both
     draws = estimate.draws
     if replicates is not None:
         draws = _add_seeds(draws, seeds, replicates.n)
     interval = find_interval(draws, value, level, estimate.interval.method)
-    return replace(estimate, value=value, interval=interval, draws=draws, replicates=replicates)
+    return replace(estimate, interval=interval, draws=draws, replicates=replicates)
 
 
 def estimate_predictions(
-    group: Sequence[Predictions], metric: Metric, level: float
+    group: Sequence[Predictions], metric: Metric, level: float, logged: float | None = None
 ) -> tuple[Estimate, Wells]:
-    """Estimate a metric of predictions of the same cells, the mean where there are several."""
+    """Estimate a metric of predictions of the same cells, the mean where there are several.
+
+    Args:
+        group: Of each run.
+        metric: What to estimate.
+        level: Confidence of the intervals.
+        logged: What the runs have logged of it. That is then the value, for everything else that
+            shows a run shows it too: predictions of six digits may be a cell or two off. They say
+            how far it may be off, which is the same about either.
+    """
     stacked = stack_scores(group, metric)
     assert stacked is not None  # the caller has made sure of the cells
     scores, wells = stacked[0].mean(axis=0), stacked[1]
-    value, draws = float(scores.mean()), resample_mean(scores, wells)
-    interval = find_interval(draws, value, level, wells.unit)
-    return Estimate(value, interval, naive_interval(scores, level), draws), wells
+    mean, draws = float(scores.mean()), resample_mean(scores, wells)
+    value = mean if logged is None else logged
+    draws = np.clip(draws + (value - mean), 0, 1)
+    naive = move_interval(naive_interval(scores, level), value - mean)
+    return Estimate(value, find_interval(draws, value, level, wells.unit), naive, draws), wells
+
+
+def estimate_run(run: RunRecord, metric: Metric, level: float) -> tuple[Estimate, Wells] | None:
+    """Estimate a metric of one run by itself; None where it kept no predictions."""
+    if run.predictions is None or not len(run.predictions):
+        return None
+    logged = None if find_predictions(run) is None else read_value(run, metric)
+    return estimate_predictions([run.predictions], metric, level, logged)
+
+
+def gather_predictions(runs: Sequence[RunRecord]) -> list[Predictions] | None:
+    """Return each run's predictions; None where one kept none, or the cells are not the same."""
+    kept = [find_predictions(run) for run in runs]
+    found = [predictions for predictions in kept if predictions is not None]
+    return found if found and len(found) == len(kept) and align_cells(found) is not None else None
+
+
+def read_value(run: RunRecord, metric: Metric) -> float | None:
+    """Read what a run has logged of a metric at its best epoch: the one source of its value."""
+    best = find_best_epoch(run)
+    found = None if best is None else best.get(metric.key)
+    return float(found) if is_number(found) else None
 
 
 def pool_seed_variance(configurations: Sequence[Configuration], metric: Metric) -> SeedVariance:
@@ -129,18 +170,21 @@ def pool_seed_variance(configurations: Sequence[Configuration], metric: Metric) 
 
 
 def find_predictions(run: RunRecord) -> Predictions | None:
-    """Return a run's predictions where their accuracy is what its best epoch logged."""
+    """Return a run's predictions where their accuracy is what its best epoch logged.
+
+    But for cells that were stored as undecided: those may have been decided either way.
+    """
     best, found = find_best_epoch(run), run.predictions
     if best is None or found is None or not len(found):
         return None
     accuracy = float(score_cells(found, ACCURACY).mean())
-    return found if abs(accuracy - float(best[ACCURACY.key])) <= _ROUNDING else None
+    allowed = max(_ROUNDING, 1e-9 + count_undecided(found) / len(found))
+    return found if abs(accuracy - float(best[ACCURACY.key])) <= allowed else None
 
 
 def _read_values(runs: Sequence[RunRecord], metric: Metric) -> list[float]:
-    best = [find_best_epoch(run) for run in runs]
-    found = [epoch.get(metric.key) for epoch in best if epoch is not None]
-    return [float(value) for value in found if is_number(value)]
+    found = [read_value(run, metric) for run in runs]
+    return [value for value in found if value is not None]
 
 
 def _count_cells(runs: Sequence[RunRecord]) -> int | None:

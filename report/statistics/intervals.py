@@ -126,6 +126,18 @@ def resample_difference(
     return spread_enough(np.asarray(np.clip(draws, -1, 1)), [differences], DIFFERENCE, seed)
 
 
+def find_lead_interval(
+    scores: Scores, others: Scores, wells: Wells, lead: float, level: float
+) -> Interval:
+    """Return the interval of a lead, the difference of two values that scores (N,) were logged as.
+
+    The draws are about the scores' own difference, which may be a cell or two off the lead.
+    """
+    off = lead - float((scores - others).mean())
+    draws = np.clip(resample_difference(scores, others, wells) + off, -1, 1)
+    return find_interval(draws, lead, level, wells.unit)
+
+
 def naive_interval(scores: Scores, level: float = DEFAULT_LEVEL, seed: int = 0) -> Interval:
     """Return the interval of the mean of scores (N,) as if all cells were independent."""
     value = float(scores.mean())
@@ -145,6 +157,12 @@ def wilson_interval(share: float, n: int, level: float = DEFAULT_LEVEL) -> Inter
 
     found = binomtest(round(share * n), n).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high), level, "wilson")
+
+
+def move_interval(interval: Interval, by: float) -> Interval:
+    """Move an interval of a share, staying inside [0, 1]."""
+    low, high = np.clip([interval.low + by, interval.high + by], 0, 1)
+    return replace(interval, low=float(low), high=float(high))
 
 
 def list_ends(interval: Interval | None) -> dict[str, float | None]:

@@ -13,6 +13,7 @@ from bpsweep.report.predictions import Predictions
 from bpsweep.report.statistics.wells import Wells, align_cells, group_wells
 
 Scores = NDArray[np.float64]
+_SIX_DIGITS: Final = 1e-6  # how far a probability may be from what a file of six digits says
 
 DEFAULT_LEVEL: Final = 0.95
 """Confidence of intervals where nobody asks for another."""
@@ -69,6 +70,15 @@ def score_cells(predictions: Predictions, metric: Metric) -> Scores:
         the share of wrong labels for Hamming.
     """
     return _SCORES[metric.name](predictions.truth, decide_cells(predictions))
+
+
+def count_undecided(predictions: Predictions) -> int:
+    """Count the cells that six digits may have decided otherwise, as earlier versions kept them."""
+    likely = predictions.probabilities.astype(np.float64)
+    if is_exclusive(predictions) and likely.shape[1] > 1:
+        first, second = np.sort(likely, axis=1)[:, -2:].T[::-1]
+        return int((first - second <= 2 * _SIX_DIGITS).sum())
+    return int((np.abs(likely - 0.5) <= _SIX_DIGITS).any(axis=1).sum())
 
 
 def _match(truth: Labels, decided: Labels) -> Scores:

@@ -14,11 +14,16 @@ from scipy.stats import norm
 
 from bpsweep.report.predictions import Predictions
 from bpsweep.report.records import TEST, RunRecord
-from bpsweep.report.statistics.estimates import Estimate, estimate_predictions, find_predictions
+from bpsweep.report.statistics.estimates import (
+    Estimate,
+    estimate_predictions,
+    find_predictions,
+    read_value,
+)
 from bpsweep.report.statistics.goals import Goal
-from bpsweep.report.statistics.intervals import Interval
+from bpsweep.report.statistics.intervals import Interval, move_interval
 from bpsweep.report.statistics.repeated_choice import find_worth_interval, repeat_choice
-from bpsweep.report.statistics.scores import Metric, stack_scores
+from bpsweep.report.statistics.scores import Metric, score_cells, stack_scores
 from bpsweep.report.statistics.verdict import Row, Verdict
 from bpsweep.report.statistics.wells import Wells, code_wells, group_plate_wells
 
@@ -51,8 +56,11 @@ class Selection:
 
     Args:
         winner: The best single run's configuration.
+        is_best: Whether that is the best of the verdict too, by this run alone: where seeds were
+            repeated the verdict goes by their means.
         n_configurations: How many were compared on the same cells.
-        raw: The winner's value.
+        n_judged: How many have a result.
+        raw: The winner's value, of the single run.
         corrected: What it is likely to be worth on new wells of the same kind.
         interval: Of the corrected value.
         probability: That what it is worth meets the target.
@@ -65,7 +73,9 @@ class Selection:
     """
 
     winner: Row
+    is_best: bool
     n_configurations: int
+    n_judged: int
     raw: float
     corrected: float
     interval: Interval
@@ -106,15 +116,21 @@ def correct_selection(verdict: Verdict) -> Selection | None:
         return None
     units, unit = chosen
     ranked = scores if metric.higher_is_better else 1 - scores
-    best = int(ranked.mean(axis=1).argmax())
+    logged = [_read_logged(row.run, one, metric) for row, one in found]
+    best = max(range(len(found)), key=lambda i: metric.rank(logged[i]))
+    winner, raw = found[best][0], logged[best]
     choice = repeat_choice(ranked, units)
-    raw = float(scores[best].mean())
-    corrected = choice.worth if metric.higher_is_better else 1 - choice.worth
+    # What is logged is the value; what its cells add to a sample's mean is the same about either.
+    off = raw - float(scores[best].mean())
+    worth = choice.worth if metric.higher_is_better else 1 - choice.worth
+    corrected = float(np.clip(worth + off, 0, 1))
     interval = _orient(find_worth_interval(ranked, units, choice.worth, level), metric)
-    interval = _widen(interval, corrected, found[best][0])
+    interval = _widen(move_interval(interval, off), corrected, winner)
     return Selection(
-        winner=found[best][0],
+        winner=winner,
+        is_best=winner is verdict.best and winner.n_runs == 1,
         n_configurations=len(found),
+        n_judged=sum(row.value is not None for row in verdict.rows),
         raw=raw,
         corrected=corrected,
         interval=interval,
@@ -124,6 +140,11 @@ def correct_selection(verdict: Verdict) -> Selection | None:
         is_by_plate=predictions[0].held_out == "plates",
         wins={row.run.id: float(share) for (row, _), share in zip(found, choice.wins, strict=True)},
     )
+
+
+def _read_logged(run: RunRecord, kept: Predictions, metric: Metric) -> float:
+    logged = read_value(run, metric)
+    return float(score_cells(kept, metric).mean()) if logged is None else logged
 
 
 def _orient(interval: Interval, metric: Metric) -> Interval:

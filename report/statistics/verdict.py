@@ -49,6 +49,7 @@ class Row:
         seconds_to_target: Training seconds until the end of that epoch.
         judged: Name of the judged metric.
         trouble: What is wrong with `run`, as one class named for every cell; None where nothing is.
+        runs: All that the values are the mean of, `run` first; none before the first epoch.
     """
 
     run: RunRecord
@@ -64,6 +65,7 @@ class Row:
     seconds_to_target: float | None = None
     judged: str = ACCURACY.name
     trouble: Trouble | None = None
+    runs: tuple[RunRecord, ...] = ()
 
     @property
     def state(self) -> str:
@@ -229,6 +231,7 @@ def _judge_one(one: Configuration, goal: Goal, seeds: Mapping[str, SeedVariance]
         seconds_to_target=at_target.get(metrics.ELAPSED_S) if at_target else None,
         judged=goal.metric.name,
         trouble=find_trouble(run),
+        runs=one.runs,
     )
 
 

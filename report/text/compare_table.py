@@ -40,7 +40,8 @@ def list_cells(table: ComparisonTable) -> list[list[str]]:
     """List the cells: a row a model, and LeNet-5's lead with its interval below."""
     rows = [_list_entry(entry, table) for entry in table.entries]
     if table.leads:
-        leads = [_show_lead(table.leads[one.name], one) for one in _list_metrics(table)]
+        found = [(table.leads.get(one.name), one) for one in _list_metrics(table)]
+        leads = ["-" if lead is None else _show_lead(lead, metric) for lead, metric in found]
         rows.append([f"{LENET} better by", "", "", *leads])
     return rows
 

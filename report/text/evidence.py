@@ -17,7 +17,7 @@ from bpsweep.report.statistics.separation import Separation
 from bpsweep.report.statistics.shuffles import MIN_SHUFFLES, Shuffles
 from bpsweep.report.text.grade import explain_missing
 from bpsweep.report.text.numbers import name_chance, name_share, show_value
-from bpsweep.report.text.verdict import name_interval, name_target
+from bpsweep.report.text.verdict import name_interval, name_row, name_target
 
 CLAIMED: Final = "batch_size"
 """What the published work says contributed most."""
@@ -32,7 +32,7 @@ def explain_selection(selection: Selection, goal: Goal) -> list[str]:
     winner = selection.winner
     wins = selection.wins[winner.run.id]
     lines = [
-        f"The best of {selection.n_configurations} was picked on the cells that it is judged by. "
+        f"{_name_picked(selection)} was picked on the cells that it is judged by. "
         f"Corrected for that it is worth {show_value(selection.corrected, metric)} "
         f"({name_interval(selection.interval, metric)}), {_name_optimism(selection, metric)}, and "
         f"the chance of its being {name_target(goal)} is {name_chance(selection.probability)}.",
@@ -45,6 +45,16 @@ def explain_selection(selection: Selection, goal: Goal) -> list[str]:
             f"so differences between {wanted} are not in the correction."
         )
     return lines
+
+
+def _name_picked(selection: Selection) -> str:
+    """Name what was picked; where it is not what the verdict calls the best, with its settings."""
+    n = f"{selection.n_configurations}"
+    if selection.n_configurations < selection.n_judged:
+        n += f" of the {selection.n_judged} configurations, those that kept their predictions,"
+    if selection.is_best:
+        return f"The best of {n}"
+    return f"The best single run of {n} ({name_row(selection.winner)})"
 
 
 def _name_optimism(selection: Selection, metric: Metric) -> str:

@@ -16,7 +16,14 @@ from bpsweep.report.statistics.goals import Goal
 from bpsweep.report.statistics.intervals import Interval
 from bpsweep.report.statistics.scores import ACCURACY, METRICS
 from bpsweep.report.statistics.verdict import Row, Verdict
-from bpsweep.report.text.numbers import list_values, name_share, show
+from bpsweep.report.text.numbers import (
+    list_values,
+    name_share,
+    show,
+    show_chance,
+    show_ends,
+    show_value,
+)
 from bpsweep.report.text.verdict import describe, name_goal
 
 __all__ = ["describe", "draw_table", "flatten", "write_csv", "write_json", "write_latex"]
@@ -144,35 +151,22 @@ def _show_status(row: Row) -> str:
 
 
 def _show_probability(row: Row) -> str:
-    return "-" if row.probability is None else _show_chance(row.probability)
+    return "-" if row.probability is None else show_chance(row.probability)
 
 
 def _show_count(value: int | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _show_chance(probability: float) -> str:
-    """Write a probability without claiming certainty."""
-    if not 0.01 <= probability <= 0.99:
-        return "<1%" if probability < 0.5 else ">99%"
-    return f"{probability:.0%}"
-
-
 def _show_metric(row: Row, name: str, verdict: Verdict) -> str:
     estimate = row.estimates.get(name)
     if estimate is None:
         return "-"
-    as_share = name == "accuracy"
-    text = f"{estimate.value:.1%}" if as_share else f"{estimate.value:.3f}"
-    found = estimate.interval
-    if name == verdict.goal.metric.name and found is not None:
-        ends = (found.low, found.high)
-        text += (
-            " ({:.1f}-{:.1f})".format(*(100 * end for end in ends))
-            if as_share
-            else (" ({:.3f}-{:.3f})".format(*ends))
-        )
-    return text
+    metric, found = METRICS[name], estimate.interval
+    text = show_value(estimate.value, metric)
+    if metric is not verdict.goal.metric or found is None:
+        return text
+    return f"{text} ({'-'.join(show_ends(found, metric))})"
 
 
 def flatten(verdict: Verdict) -> list[dict[str, Any]]:

@@ -8,7 +8,13 @@ from bpsweep.report.statistics.intervals import CLUSTERED, Interval
 from bpsweep.report.statistics.scores import ACCURACY, Metric
 from bpsweep.report.statistics.verdict import Row, Verdict
 from bpsweep.report.statistics.wells import FEW_PLATES, FEW_WELLS
-from bpsweep.report.text.numbers import list_values, name_chance, name_share, show_value
+from bpsweep.report.text.numbers import (
+    list_values,
+    name_chance,
+    name_share,
+    show_spread,
+    show_value,
+)
 
 _MOST_TROUBLES: Final = 3  # named one by one
 SYNTHETIC_NOTE: Final = "Synthetic images: these figures say nothing about real cells."
@@ -110,7 +116,7 @@ def name_best(verdict: Verdict) -> list[str]:
             f"{name_chance(best.probability)}."
         )
     if best.replicates is not None:
-        spread = show_value(best.replicates.spread, goal.metric, digits=2)
+        spread = show_spread(best.replicates.spread, goal.metric)
         lines.append(f"Its {best.replicates.n} seeds spread by {spread} (standard deviation).")
     return lines
 

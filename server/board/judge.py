@@ -34,11 +34,12 @@ from bpsweep.report.statistics.controls import judge_controls
 from bpsweep.report.statistics.dose import read_dose
 from bpsweep.report.statistics.grade import find_grade
 from bpsweep.report.statistics.importance import weigh_parameters
-from bpsweep.report.statistics.scores import ACCURACY, METRICS
+from bpsweep.report.statistics.scores import ACCURACY, METRICS, Metric
 from bpsweep.report.statistics.selection_bias import correct_selection
 from bpsweep.report.statistics.verdict import Row as VerdictRow
 from bpsweep.report.statistics.verdict import Verdict, judge
 from bpsweep.report.text.grade import name_grade
+from bpsweep.report.text.numbers import show_chance, show_ends, show_value
 from bpsweep.report.text.verdict import describe
 from bpsweep.server import sweepfile
 from bpsweep.server.board.comparison import read_file
@@ -99,7 +100,9 @@ class Judge:
             "metric": verdict.goal.metric.name,
             "level": verdict.goal.level,
             "n_configurations": len(verdict.rows),
-            "configurations": [describe_configuration(row) for row in verdict.rows[:_MAX_ROWS]],
+            "configurations": [
+                describe_configuration(row, verdict.goal.metric) for row in verdict.rows[:_MAX_ROWS]
+            ],
         }
 
     def _make_record(self, number: int, path: str) -> SweepRecord:
@@ -187,17 +190,23 @@ def read_target(config: Mapping[str, Any]) -> float | None:
     return float(target) if is_known and isinstance(target, int | float) else None
 
 
-def describe_configuration(row: VerdictRow) -> dict[str, Any]:
-    """Return the verdict on one configuration, for a table."""
-    found = row.interval
+def describe_configuration(row: VerdictRow, metric: Metric) -> dict[str, Any]:
+    """Return the verdict on one configuration, for a table; `shown` is how the report writes it."""
+    found, value, chance = row.interval, row.value, row.probability
+    shown = {
+        "value": None if value is None else show_value(value, metric),
+        "interval": None if found is None else " to ".join(show_ends(found, metric)),
+        "chance": None if chance is None else show_chance(chance),
+    }
     return {
         "run": row.run.id,
         "swept": dict(row.swept),
         "n_runs": row.n_runs,
-        "value": row.value,
+        "value": value,
         "low": found.low if found else None,
         "high": found.high if found else None,
-        "probability": row.probability,
+        "probability": chance,
+        "shown": shown,
         "status": row.status,
         "trouble": row.trouble.kind if row.trouble else None,
         "epoch": row.first_epoch_at_target,

@@ -58,7 +58,6 @@ export class Insight {
     place.hidden = !configurations.length;
     if (!configurations.length) return;
     const names = Object.keys(configurations[0].swept);
-    const share = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
     const heads = [...names, metric, `${100 * level} % interval`, "Chance", "Verdict", "First epoch", "Runs"];
     const rows = configurations.map((one) => {
       const link = `${this.path.split("/").slice(0, 3).join("/")}/runs/${encodeURIComponent(one.run)}`;
@@ -67,9 +66,9 @@ export class Insight {
         "tr",
         {},
         names.map((name) => make("td", {}, showValue(one.swept[name]))),
-        make("td", { class: "n" }, make("a", { href: link }, share(one.value))),
-        make("td", { class: "n" }, one.low === null ? "–" : `${share(one.low)} to ${share(one.high)}`),
-        make("td", { class: "n" }, one.probability === null ? "–" : `${Math.round(100 * one.probability)} %`),
+        make("td", { class: "n" }, make("a", { href: link }, one.shown.value ?? "–")),
+        make("td", { class: "n" }, one.shown.interval ?? "–"),
+        make("td", { class: "n" }, one.shown.chance ?? "–"),
         make("td", {}, make("span", { class: `state ${state}` }, one.trouble ? `${one.status}, ${one.trouble}` : one.status)),
         make("td", { class: "n" }, showValue(one.epoch)),
         make("td", { class: "n" }, one.n_runs),
