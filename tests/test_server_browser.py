@@ -127,6 +127,8 @@ def test_a_brush_is_followed_by_table_and_figures(sweep_page) -> None:
     page.mouse.up()
     shown = page.locator("#shown")
     expect(shown).to_contain_text(" of 40 runs")
+    expect(page).to_have_url(re.compile("brush="))
+    page.wait_for_timeout(1000)  # the count follows the mouse: on a busy machine a moment later
     n = int(shown.inner_text().split(" of ")[0].split()[0])
     assert 0 < n < 40
     expect(find_rows(page)).to_have_count(n)
