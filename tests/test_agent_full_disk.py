@@ -100,7 +100,7 @@ def command(tmp_path: Path, small_set: Path) -> Iterator[Command]:
 @pytest.mark.slow
 def test_a_sweep_waits_for_room_and_goes_on(command: Command) -> None:
     process = command.start()
-    wait_until(command.trains, 60, "training")
+    wait_until(command.trains, 120, "training")
     filler = fill(command.home.parent)
     full = f"the folder {str(command.home)!r} is full (0.0 MB free). Delete something there"
     wait_until(lambda: full in command.said(), SAID_S, f"{command.said()}: a word of it")
@@ -119,7 +119,7 @@ def test_a_sweep_waits_for_room_and_goes_on(command: Command) -> None:
 def test_runs_on_a_disk_that_turned_read_only_come_back(tmp_path: Path, small_set: Path) -> None:
     with mount_ext4(tmp_path / "disk", 100) as disk, at_work(tmp_path, disk, small_set) as command:
         process = command.start()
-        wait_until(command.trains, 60, "training")
+        wait_until(command.trains, 120, "training")
         turn_read_only(disk)
         wait_until(lambda: "is read-only" in command.said(), SAID_S, "a word of it")
         assert str(command.home) in command.said()
