@@ -10,6 +10,7 @@ import pytest
 from sweep_support import find_sweep_path, make_environment, make_sweep_yaml
 
 from bpsweep.agent.sweep.local_server import running_server
+from bpsweep.agent.verdict.controls import N_SHUFFLES
 
 ROOT = Path(__file__).parents[1]
 USERS_FILES = ("agent.py", "data.py", "models.py", "report.py", "server.py")
@@ -60,7 +61,7 @@ def test_a_users_own_files_do_not_get_in_the_way(
         sweep = find_sweep_path(said)
         said = run_command("bpsweep", "controls", sweep, "--only", "shuffled-labels",
                            environment=environment)  # fmt: skip
-        assert "1 to run" in said and "did not finish" not in said
+        assert f"{N_SHUFFLES} to run" in said and "did not finish" not in said
         exported = {**environment, **server.environment}
         for agent in (["wandb", "agent"], ["bpsweep", "agent"]):
             sweep = find_sweep_path(run_command("wandb", "sweep", path, environment=exported))

@@ -94,6 +94,7 @@ class Foreman:
                 signal.signal(sent, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             os.close(self._alive[1])
+            forget_inherited_exits()
             _become_worker(self._order, number, self._inputs, self._alive[0])
         self._workers[process_id] = number
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -123,6 +124,15 @@ class Foreman:
         for process_id in list(self._workers):
             with contextlib.suppress(ProcessLookupError):  # ended this moment
                 os.kill(process_id, signum)
+
+
+def forget_inherited_exits() -> None:
+    """Leave what is to be done at the foreman's exit to the foreman.
+
+    A fork that ended early would remove the client's folder for media under its siblings' hands.
+    What the client registers in the fork itself, the end of its service, is not touched.
+    """
+    atexit._clear()
 
 
 def _become_worker(order: Order, number: int, inputs: WarmInputs, alive: int) -> None:
