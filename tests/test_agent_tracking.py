@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import wandb.util
 
+from bpsweep.agent.errors import ClientServiceError
+from bpsweep.agent.tracking import run as run_module
 from bpsweep.agent.tracking.run import RunSpec, TrackedRun
 
 
@@ -27,3 +29,16 @@ def test_runs_of_a_process_look_packages_and_git_up_once(
     assert any(line.startswith("torch==") for line in listed)
     assert listed == sorted(listed)
     assert commits[0] == commits[1]
+
+
+def test_a_dead_service_is_named_as_such_when_a_run_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else whoever opens runs would not start another, and all that follow would fail."""
+
+    def die(*_: object) -> None:
+        raise ClientServiceError("wandb-core has died")
+
+    monkeypatch.setattr(run_module, "insist", die)
+    with pytest.raises(ClientServiceError):
+        TrackedRun(RunSpec()).open()

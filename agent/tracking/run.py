@@ -109,12 +109,15 @@ class TrackedRun:
             is_leaving: Asked while we wait; once true, we wait no longer.
 
         Raises:
+            ClientServiceError: The client's service has died.
             NoRoomError: A disk of ours takes nothing more.
             TrackingError: The server answers, and does not take the run; or we are to leave.
         """
         self._is_leaving = is_leaving
         try:
             self._run = insist(self._init, lambda: is_leaving() or self.must_stop())
+        except ClientServiceError:
+            raise  # not the server's doing: whoever opens runs starts the service anew
         except TrackingError as error:
             raise TrackingError(
                 f"the run was not started: {error}. Is the server running (`bpsweep serve`)? Is "
