@@ -56,6 +56,9 @@ def test_every_variable_of_the_client_passes_or_is_set_aside() -> None:
     adopt(passed, {MUST_PROVE: "1", "WANDB_MODE": "online"})
     assert set(passed) == PASSING | {MUST_PROVE, "WANDB_MODE"}
     assert passed["WANDB_MODE"] == "online"
+    told = {MUST_PROVE: "1", "WANDB_SERVICE": "the command's own"}
+    adopt(passed, told)
+    assert "WANDB_SERVICE" not in passed, "its death would be the end of all that share it"
     abroad = dict(there)
     adopt(abroad, {"WANDB_BASE_URL": "https://wandb.example"})
     dropped = set(there) - set(abroad)

@@ -87,12 +87,12 @@ def adopt(environment: MutableMapping[str, str], ours: Mapping[str, str]) -> Non
         environment: The process's variables.
         ours: The server's.
     """
-    drop_inherited(environment)
     if MUST_PROVE in ours:
         for name in list(environment):
             if name.startswith("WANDB_") and name not in PASSING:
                 del environment[name]
     environment.update(ours)
+    drop_inherited(environment)  # last: `ours` may come from a process with a service of its own
 
 
 def hide_key(text: str, key: str | None) -> str:
