@@ -88,6 +88,19 @@ def wait_until(condition, timeout_s: float, what: str) -> None:
     pytest.fail(f"{what} did not happen within {timeout_s} s")
 
 
+def list_at_work(home: Path) -> list[psutil.Process]:
+    """Every process that works in a home, wherever its parents went."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            here = process.environ().get("BPSWEEP_HOME") == str(home)
+            if here and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
 def list_descendants(pid: int) -> list[psutil.Process]:
     """Return a process and everything it started."""
     try:

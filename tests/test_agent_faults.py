@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sweep_support import BPSWEEP, make_environment, make_sweep_yaml, wait_until
+from sweep_support import BPSWEEP, list_at_work, make_environment, make_sweep_yaml, wait_until
 
 from bpsweep.agent.verdict.controls import N_SHUFFLES
 
@@ -67,10 +67,8 @@ class Scene:
     def list_processes(self) -> dict[str, list[psutil.Process]]:
         """Every process that works in this home, by what it is."""
         found: dict[str, list[psutil.Process]] = {name: [] for name in PARTS}
-        for process in psutil.process_iter():
+        for process in list_at_work(self.home):
             try:
-                if process.environ().get("BPSWEEP_HOME") != str(self.home):
-                    continue
                 words, above = " ".join(process.cmdline()), process.parent()
                 is_fork = above is not None and above.cmdline() == process.cmdline()
             except psutil.Error:

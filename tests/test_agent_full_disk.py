@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from disk_support import fill, limit_files, mount_ext4, mount_tmpfs, repair, turn_read_only
-from sweep_support import BPSWEEP, make_environment, make_sweep_yaml, wait_until
+from sweep_support import BPSWEEP, list_at_work, make_environment, make_sweep_yaml, wait_until
 
 SAID_S = 10.0
 """Within this, the user knows which folder is full."""
@@ -52,14 +52,7 @@ class Command:
         return any(f"epoch 5/{N_EPOCHS}" in text for text in texts)
 
     def processes(self) -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("BPSWEEP_HOME") == str(self.home):
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return [one for one in found if one.status() != psutil.STATUS_ZOMBIE]
+        return list_at_work(self.home)
 
     def check_finished(self, n_interrupted: int = 0) -> None:
         """Each configuration finished once, with every epoch; none failed or crashed."""

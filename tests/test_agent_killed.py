@@ -13,6 +13,7 @@ import pytest
 from sweep_support import (
     BPSWEEP,
     find_sweep_path,
+    list_at_work,
     make_environment,
     make_sweep_yaml,
     read_report,
@@ -54,15 +55,7 @@ class Command:
         return any(f"epoch {epoch}/150" in text for text in texts)
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that works in this home, wherever its parents went."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("BPSWEEP_HOME") == str(self.home):
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return [one for one in found if one.status() != psutil.STATUS_ZOMBIE]
+        return list_at_work(self.home)
 
     def find(self, *words: str, forked: bool = False) -> list[psutil.Process]:
         """Those whose command line holds some words; forks of a foreman, or what is no fork."""

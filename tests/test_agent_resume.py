@@ -4,6 +4,7 @@ The size is set by the environment, so that the same test runs small in CI and l
 RESUME_RUNS=24 RESUME_KILLS=30 RESUME_SEED=1 pytest -s -m slow tests/test_agent_resume.py
 """
 
+import contextlib
 import json
 import os
 import random
@@ -18,9 +19,8 @@ from typing import Any
 
 import psutil
 import pytest
-from server_support import open_server_process
-from sweep_support import BPSWEEP, make_environment, make_sweep_yaml, wait_until
-from test_agent_worker import Place, stop_run
+from sweep_support import BPSWEEP, list_at_work, make_environment, make_sweep_yaml, wait_until
+from worker_support import Place, open_place, stop_run
 
 N_RUNS = int(os.environ.get("RESUME_RUNS", "6"))
 N_KILLS = int(os.environ.get("RESUME_KILLS", "6"))
@@ -70,15 +70,11 @@ def run_sweep(folder: Path, images: Path, **variables: str) -> subprocess.Popen[
 def list_workers(home: Path) -> list[psutil.Process]:
     """Forks of a foreman that work in this home."""
     found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("BPSWEEP_HOME") != str(home):
-                continue
+    for process in list_at_work(home):
+        with contextlib.suppress(psutil.Error):  # it ended this moment
             above, words = process.parent(), process.cmdline()
             if "bpsweep.agent.runs.foreman" in words and above and above.cmdline() == words:
                 found.append(process)
-        except psutil.Error:
-            continue
     return found
 
 
@@ -118,10 +114,8 @@ def test_killed_workers_cost_an_epoch_a_kill_and_change_no_number(
 
 @pytest.fixture
 def place(tmp_path: Path, small_set: Path) -> Iterator[Place]:
-    with open_server_process(
-        tmp_path / "store", "--max-attempts", "3", "--lease-seconds", "8"
-    ) as server:
-        yield Place(tmp_path, small_set, server)
+    with open_place(tmp_path, small_set) as made:
+        yield made
 
 
 def make_long_sweep(place: Place) -> str:

@@ -236,6 +236,7 @@ def test_two_processes_at_one_training_do_it_once(train, tmp_path: Path, monkeyp
     (behind,) = train({**base, "epochs": 6})
     assert os.waitpid(child, 0)[1] == 0
     assert behind.result.taken_over.n_epochs == 4
+    assert behind.said[0].startswith("Another process trains the same")
     assert differences(behind, alone) == []
 
 
@@ -262,6 +263,17 @@ def test_the_store_keeps_to_its_size_and_the_oldest_go(train, tmp_path: Path, mo
     train({**base, "learning_rate": 4e-3})
     left = {one.about["settings"]["learning_rate"] for one in store.list_kept()}
     assert left == {1e-3, 4e-3}
+
+
+def test_what_a_killed_process_left_half_written_is_removed(train, tmp_path: Path):
+    train({"model": "mlp", "epochs": 1})
+    (folder,) = store_of(tmp_path).iterdir()
+    old, young = folder / ".state-0001.safetensors.1-1.part", folder / ".about.json.2.part"
+    for part in (old, young):
+        part.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    train({"model": "mlp", "epochs": 2})
+    assert not old.exists() and young.exists()
 
 
 @pytest.mark.parametrize("text", ["-1", "five", "nan", "inf"])
