@@ -6,8 +6,6 @@ ARRAYS is a folder as `plain_training.save_arrays` leaves it. Prints the number 
 """
 
 import argparse
-import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -64,16 +62,9 @@ def work_by_ray(arrays: Path) -> int:
     """Work the grid off; return the number of trials."""
     import ray  # noqa: PLC0415
     from ray import tune  # noqa: PLC0415
+    from sweep_ray import start_ray  # noqa: PLC0415
 
-    variables = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    ray.init(
-        address="local",
-        num_cpus=count_cpus(),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="error",
-        runtime_env={"env_vars": variables},
-    )
+    start_ray()
     grid: dict[str, Any] = {name: tune.grid_search(values) for name, values in GRID.items()}
     with tempfile.TemporaryDirectory() as name:
         tuner = tune.Tuner(

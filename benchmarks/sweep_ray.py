@@ -31,9 +31,8 @@ def run_trial(config: dict[str, Any]) -> None:
     )
 
 
-def main() -> None:
-    """Work off the grid."""
-    arguments = read_arguments(__doc__)
+def start_ray() -> None:
+    """Start a Ray of this machine's own, whose processes find what this one imports."""
     variables = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     ray.init(
         address="local",
@@ -43,6 +42,12 @@ def main() -> None:
         logging_level="error",
         runtime_env={"env_vars": variables},
     )
+
+
+def main() -> None:
+    """Work off the grid."""
+    arguments = read_arguments(__doc__)
+    start_ray()
     grid = {
         "arrays": str(arguments.arrays.resolve()),
         "n_epochs": arguments.n_epochs,
