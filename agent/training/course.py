@@ -94,10 +94,9 @@ class Course:
         if self._keeping is None:
             return False
         self._tell_kept()
-        while not self.is_whole and not self._keeping.trajectory.try_lock():
-            if not wait or not self._wait_for_next():
-                return self.is_whole
-            self._tell_kept()
+        if not self.is_whole and not self._keeping.trajectory.try_lock() and wait:
+            self._keeping.say("Another process trains the same: its epochs are taken over.")
+            self._go_behind()
         self._tell_kept()  # what came before the lock
         if self._n_taken:
             self._keeping.say(self._describe_taken())
@@ -119,17 +118,19 @@ class Course:
             is_best = kept.weights is not None and self._tally.is_better(result)
             self._hear(result, dict(kept.weights or {}) if is_best else None)
 
-    def _wait_for_next(self) -> bool:
-        """Wait for the next epoch of another process; return whether it is worth to look again."""
+    def _go_behind(self) -> None:
+        """Tell the epochs of another process as they come, until it ends or stands still."""
         assert self._keeping is not None
-        trajectory, until = self._keeping.trajectory, time.monotonic() + STANDSTILL_S
-        while time.monotonic() < until:
+        n_told, since_s = self.n_told, time.monotonic()
+        while not self.is_whole and time.monotonic() - since_s < STANDSTILL_S:
             if self.must_stop():
                 raise KeyboardInterrupt
-            if trajectory.has_epoch(self.n_told + 1) or trajectory.is_free():
-                return True
+            if self._keeping.trajectory.try_lock():
+                return
             time.sleep(POLL_S)
-        return False
+            self._tell_kept()
+            if self.n_told > n_told:
+                n_told, since_s = self.n_told, time.monotonic()
 
     def find_state(self) -> tuple[int, State] | None:
         """Return after which epoch this run can go on, and from what; None: from its beginning."""

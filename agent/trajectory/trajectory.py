@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from bpsweep.agent.trajectory.arrays import Arrays, BrokenFileError, read_arrays, write_arrays
 
 ABOUT, LOCK = "about.json", "lock"
+STALE_S = 600.0
+"""A file that is being written is renamed long before: an older one has been left."""
 _WEIGHTS = "weights/"
 _STATE = re.compile(r"state-(\d+)\.safetensors")
 
@@ -71,21 +74,6 @@ class Trajectory:
             )
         except (BrokenFileError, KeyError):
             return None
-
-    def has_epoch(self, number: int) -> bool:
-        """Tell whether there is a file of an epoch."""
-        return self._epoch(number).exists()
-
-    def is_free(self) -> bool:
-        """Tell whether no process is at this training."""
-        try:
-            with (self.folder / LOCK).open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True
 
     def read_state(self, last: int) -> tuple[int, dict[str, NDArray[Any]]] | None:
         """Return the newest state up to the end of epoch `last` that is whole, and its epoch."""
@@ -138,7 +126,15 @@ class Trajectory:
             file.close()
             return True  # a file system without locks: at worst both train the same
         self._lock = file
+        self._clear_parts()
         return True
+
+    def _clear_parts(self) -> None:
+        """Remove what processes that were killed as they wrote have left."""
+        for part in self.folder.glob(".*.part"):
+            with suppress(OSError):
+                if time.time() - part.stat().st_mtime > STALE_S:
+                    part.unlink()
 
     def unlock(self) -> None:
         """Let others go on."""
