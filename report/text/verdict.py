@@ -66,8 +66,9 @@ def count_reached(verdict: Verdict) -> str:
     """Say how many configurations reach the target, and how many are likely to."""
     n, reached, likely = len(verdict.rows), verdict.n_reached, verdict.n_likely
     confidence = f"with {name_share(verdict.goal.level)} confidence"
+    noun = "configuration" if n == reached == 1 else "configurations"
     line = (
-        f"{reached} of {n} configuration{'s' * (n != 1)} reach{'es' * (reached == 1)} "
+        f"{reached} of {n} {noun} reach{'es' * (reached == 1)} "
         f"{name_goal(verdict.goal)} {confidence}{_where(verdict)}"
     )
     if likely:
